@@ -137,7 +137,7 @@ def batched_tokens(at: Situation) -> Advice | None:
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
     least = f"{advice.long_context:,}"
     why += f": long ({least} or more)" if long else f": not long (under {least})"
-    if given >= number:  # already that many: advise the larger number, whatever the contexts
+    if given >= number:  # already that many, yet too few: advise more, whatever the contexts
         number, why = advice.batched_tokens_long, f"{given:,.0f} tokens a step are too few"
         if given >= number:
             return None

@@ -46,8 +46,8 @@ def alert_finding(
 ) -> Finding:
     """Return an alert as a finding at `time`; its advice uses the figures of `advised`.
 
-    `beside` are the other alerts; `counted` is how often it came back. Without `worded`, it has
-    only the fields it is ranked by: texts and advice take ten times as long.
+    `beside` are the other alerts. With `counted`, the text says how often it came back. Without
+    `worded`, it has only the fields it is ranked by: texts and advice take ten times as long.
     """
     rule, run = span.rule, case.run
     raised = rule.raised is not None and is_raised(span, advised or time, beside)
@@ -173,7 +173,7 @@ def _going_on(span: AlertSpan, beside: Iterable[AlertSpan]) -> str | None:
 def figures_at(
     run: Run, span: AlertSpan, time: float
 ) -> tuple[Mapping[str, float], tuple[float, ...]]:
-    """Return the values behind an alert at `time`, and the running requests of engines by then."""
+    """Return the values of an alert at `time`, and the running requests of engines then."""
     recorded = span.rule.scope in RECORDED_SCOPES
     if span.figures is not None and (time == span.fired or recorded):
         reached = (figures for at, figures in reversed(span.peaks) if at <= time)
@@ -208,7 +208,7 @@ def last_held(case: Case, span: AlertSpan, time: float) -> float:
     return max((t for t in times if t < span.until), default=span.fired)
 
 
-def told_rises(span: AlertSpan, spans: Sequence[AlertSpan]) -> list[Rise]:
+def shown_rises(span: AlertSpan, spans: Sequence[AlertSpan]) -> list[Rise]:
     """Return the same as `rises`, but nothing for an alert that another one explains."""
     if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
         return []

@@ -57,7 +57,7 @@ class AnswerAlerts:
     def __init__(self) -> None:
         """Start without requests."""
         self.spans: list[AlertSpan] = []
-        """None while all answers were good."""
+        """Empty while all answers were good."""
         self._key: tuple[object, ...] = ()
 
     def advance(self, run: Run, plan: Plan) -> bool:

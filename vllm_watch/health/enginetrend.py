@@ -39,12 +39,12 @@ CADENCE_OF = 65
 CADENCE_EACH = 8
 """… again at each eighth line, and at each of the first sixteen."""
 _NEARLY = 1e-6
-"""Sums of the same rates in another order never differ by such a share."""
+"""Sums of the same rates in another order differ by a smaller share than this."""
 EXPECTED, FAULTY = "slows-as-expected", "slows-too-much"
 DROP, RECOVERY = "sudden-drop", "no-recovery"
 
 Figures = tuple[SlowDown, Mapping[str, float]]
-"""How slow a run is at a moment, and the numbers behind the words."""
+"""How slow a run is at a moment, and the numbers for the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class EngineTrend:
         self.times: deque[float] = deque(maxlen=CADENCE_OF - 1)
         self.cadence = DEFAULT_CADENCE
         self.paced = False
-        """Whether all lines since `cadence` was found came at it, so it need not be found again."""
+        """Whether all lines since then came at `cadence`, so that it need not be found again."""
         self.fed = 0
         """Samples judged so far."""
         self.first_minutes: Minutes | None = None

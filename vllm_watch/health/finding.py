@@ -56,7 +56,7 @@ class Finding:
 
     @property
     def names_flags(self) -> bool:
-        """Whether the remedy names every flag to change itself."""
+        """Whether the remedy itself names every flag to change."""
         return all(flag.split()[0] in self.remedy for flag in self.flags)
 
     @property

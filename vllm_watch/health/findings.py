@@ -84,7 +84,7 @@ def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool
 
 def _before_the_end(finding: Finding, state: ServerState) -> Finding:
     """Return the faults before a death as possible causes: earlier does not mean proved."""
-    seen = finding.detail.partition(";")[0]  # the next step after the death
+    seen = finding.detail.partition(";")[0]  # without the remedy, which comes after the death
     detail = seen if state.cause else f"{UNPROVED}: {seen}"
     title = f"before that: {finding.title}"
     return replace(finding, title=title, detail=detail, until=state.since)

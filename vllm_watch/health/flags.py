@@ -53,7 +53,7 @@ def costs_of(flags: Iterable[str], facts: Mapping[str, float]) -> tuple[str, ...
     """Return the cost of following flags, one sentence for each flag that has one.
 
     `facts` are the present values: the cost depends on whether a flag goes up or down. For a value
-    that is not in the log, vLLM's default is used, or else a higher one.
+    that is not in the log, vLLM's default is used; without one, the flag counts as lowered.
     """
     costs = (_cost(*flag_pair(flag), facts) for flag in flags)
     return tuple(dict.fromkeys(text for text in costs if text))

@@ -1,6 +1,6 @@
 """How long a rule must be true before it fires, and false before it is over: sample by sample.
 
-`walks.py` takes the verdicts on many samples together.
+`walks.py` does the same for many samples together.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.evaluators import count_rows, few_rows
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recordedsignals import RecordedSignals
-from vllm_watch.health.restarts import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
+from vllm_watch.health.restarts import FACTS, MOST_ROWS, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.rounds import Row, row_of
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 from vllm_watch.health.startupfacts import startup_facts
@@ -81,7 +81,7 @@ class Judgement:
         self._answers = AnswerAlerts()
         self._step_alerts = StepAlerts()
         self._beginnings = 0
-        """How often alerts were replaced, other than by judging further rows."""
+        """How often alerts were replaced because earlier rows were judged again."""
         self._sorted: tuple[tuple[int, int], list[AlertSpan]] = ((-1, 0), [])
         """The alerts in order, cached until one changes."""
 
@@ -161,10 +161,10 @@ class Judgement:
         series = self.run.series
         for engine, marks in self._engines.items():
             series[engine].unjudged = series[engine].thinned
-            state = marks.state.anew(self.plan, series[engine], moved)
+            state = marks.state.restarted(self.plan, series[engine], moved)
             self._engines[engine] = Marks(state)
-        told = {step.time for step in self.steps}
-        self._server = Marks(self._server.state.anew(self.plan, series.values(), moved, told))
+        times = {step.time for step in self.steps}
+        self._server = Marks(self._server.state.restarted(self.plan, series.values(), moved, times))
         self._replaced()
 
     def rest(self, *, over: bool) -> None:
@@ -318,7 +318,7 @@ class Judgement:
         marks, series = self._server, self.run.series
         absolute = {e: row + series[e].offset for e, row in news.items()}
         keys = [(series[e].times[row], e) for e, row in news.items()]
-        key = min([*keys, (changed, TOLD)])
+        key = min([*keys, (changed, FACTS)])
 
         def gone(state: ServerState) -> bool:
             return any(one.folded > state.rows.get(e, 0) for e, one in series.items() if one.folded)
@@ -359,16 +359,16 @@ class Judgement:
         for engine, one, _ in parts:
             state.rows[engine] = len(one) + one.offset
             state.newest = max(state.newest, (one.times[-1], engine))
-        self._tell_server(state, math.inf)
+        self._take_facts(state, math.inf)
 
-    def _tell_server(self, state: ServerState, time: float) -> Values:
+    def _take_facts(self, state: ServerState, time: float) -> Values:
         """Apply the start-up facts up to a moment; return those known then."""
         while state.steps_taken < len(self.steps) and self.steps[state.steps_taken].time <= time:
             step = self.steps[state.steps_taken]
             state.steps_taken += 1
             if step.stamped:
-                state.alerts.tell(step.time, step.facts)
-                state.newest = max(state.newest, (step.time, TOLD))
+                state.alerts.take_facts(step.time, step.facts)
+                state.newest = max(state.newest, (step.time, FACTS))
         return self.steps[max(0, state.steps_taken - 1)].facts
 
     def _step_server(self, state: ServerState, parts: _Parts, stepped: _Stepped) -> None:
@@ -381,7 +381,7 @@ class Judgement:
             rows += known
         rows.sort(key=itemgetter(0, 1))
         for row in rows:
-            state.alerts.step(row, self._tell_server(state, row.time))
+            state.alerts.step(row, self._take_facts(state, row.time))
 
     def _advance_server(self, state: ServerState, parts: _Parts) -> None:
         import numpy as np
@@ -394,6 +394,6 @@ class Judgement:
         ends = np.searchsorted(times, [step.time for step in steps], "left").tolist()
         for begin, end in zip([0, *ends], [*ends, len(times)], strict=True):
             if begin < end:
-                facts = self._tell_server(state, times[begin].item())
+                facts = self._take_facts(state, times[begin].item())
                 with np.errstate(all="ignore"):
                     advance(state.alerts, rows.part(begin, end), facts)

@@ -19,7 +19,7 @@ ValueOf = Callable[[str], "float | None"]
 
 
 class Guard(NamedTuple):
-    """A signal stays within these limits, or, if they are NaN, it stays unknown."""
+    """Limits of a signal between which a rule stays as it is; NaN: while the signal is unknown."""
 
     signal: str
     low: float

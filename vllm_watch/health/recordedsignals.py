@@ -14,7 +14,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 
 HARMFUL = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
-"""Reasons for a lowered clock that are not a fault: a power limit under full load is normal."""
+"""Reasons for a lowered clock that show a fault. A power limit under full load is normal."""
 WINDOW = 600.0
 """Seconds over which log and counters are compared."""
 _EVERY = 60.0

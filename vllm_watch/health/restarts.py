@@ -23,8 +23,8 @@ RARE_ROWS = 64
 """… and rows between two of them while nothing comes late: then saving costs more than it gains."""
 MOST_ROWS = 4_096
 """Rows judged together, which limits the memory of columns."""
-TOLD = -9
-"""Stands for start-up facts instead of an engine: sorts before all engines of the same moment."""
+FACTS = -9
+"""In place of an engine's number, for start-up facts: they sort before samples of the moment."""
 
 Key = tuple[float, int]
 """Position of a row among all: its time, its engine."""
@@ -44,7 +44,7 @@ class EngineState:
         self.watches = Watches(engine, plan.engine, health)
         self.trend = EngineTrend(engine, plan.settings)
 
-    def anew(self, plan: Plan, series: Series, moved: float) -> EngineState:
+    def restarted(self, plan: Plan, series: Series, moved: float) -> EngineState:
         """Return a state that judges all samples again after a shift of times.
 
         Alerts from thinned samples stay.
@@ -99,18 +99,18 @@ class ServerState:
         """The next row to judge of each engine."""
         self.steps_taken = 0
         """How many steps of the start-up were processed."""
-        self.newest: Key = (-math.inf, TOLD)
+        self.newest: Key = (-math.inf, FACTS)
         """The newest row judged."""
 
-    def anew(
-        self, plan: Plan, every: Collection[Series], moved: float, told: Collection[float]
+    def restarted(
+        self, plan: Plan, every: Collection[Series], moved: float, facts_at: Collection[float]
     ) -> ServerState:
-        """Return a state that judges all samples again; `told`: times of start-up facts."""
+        """Return a state that judges all samples again; `facts_at`: times of start-up facts."""
         other = ServerState(plan)
         if any(series.folded for series in every):
             edge = min(series.times[series.thinned] for series in every)
             alerts = self.alerts
-            spans = [s.moved(moved) for s in alerts.watches.spans if s.fired not in told]
+            spans = [s.moved(moved) for s in alerts.watches.spans if s.fired not in facts_at]
             other.alerts.watches.inherit(spans, edge)
             silences = [span.moved(moved) for span in alerts.silences]
             other.alerts.silences = [span for span in silences if span.fired < edge]
@@ -128,7 +128,7 @@ class ServerState:
 class Marks(Generic[State]):
     """A state, and copies of it at earlier rows from which judging can restart.
 
-    The two newest copies are kept, and fewer and fewer of the older ones.
+    The two newest copies are kept; the older the rows, the fewer copies.
     """
 
     _BLOCKS = (64, 512)

@@ -249,7 +249,7 @@ def _silences(
     """Begin and end the alerts of silent engines, in the order of the rows."""
     watch = alerts.plan.settings.watch
     busy = rows.busy
-    telling = busy & ~np.isnan(rows.running)
+    shown = busy & ~np.isnan(rows.running)
     changes: list[tuple[int, int, int, float]] = []
     for engine, at in places.items():
         state = alerts.rounds.engines[engine]
@@ -271,9 +271,7 @@ def _silences(
             last, since = int(stops[index]), times[index]
             apart = rows.times[first:last] - since
             silent = np.flatnonzero(
-                telling[first:last]
-                & (apart > watch.stalled_floor_seconds)
-                & (apart > limits[index])
+                shown[first:last] & (apart > watch.stalled_floor_seconds) & (apart > limits[index])
             )
             if len(silent):
                 changes.append((first + int(silent[0]), 1, engine, since))

@@ -158,7 +158,7 @@ class Rounds:
         return size - len(self.engines) if size > 1 and ALL_ENGINES not in self.engines else None
 
     def _seen_capacity(self, time: float) -> tuple[float, int]:
-        """Return how many requests would fill the KV caches, and how many engines have these.
+        """Return how many requests would fill the KV caches, and how many engines these are.
 
         The number is a sum over the engines. For each engine it is the median of level × running ÷
         KV usage over the last minute.
@@ -233,7 +233,7 @@ class ServerAlerts:
         other.silent = self.silent.copy()
         return other
 
-    def tell(self, time: float, facts: Values) -> None:
+    def take_facts(self, time: float, facts: Values) -> None:
         """Judge the facts of a start-up line."""
         self.watches.step(time, facts.get, facts, idle=False)
 

@@ -159,7 +159,7 @@ def _swings(signals: Signals, generated: Floats, near_top: Bools) -> Floats:
 
 
 def swings(values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Floats:
-    """Return the swing of each row of finite values, as `robust.swing` does."""
+    """Return the swing of each row of finite values, as `robustfigures.swing` does."""
     rows, size = values.shape
     found = np.zeros(rows)
     if size < FEWEST:

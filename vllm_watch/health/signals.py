@@ -1,7 +1,7 @@
 """Signals that rules compare: a sample's own values, and values derived from earlier samples.
 
 `Signals` takes one sample at a time, and derives a signal when a rule asks for it;
-`signalcolumns.py` takes many together and leaves the same state behind. A test compares both.
+`signalcolumns.py` takes many together and ends in the same state. A test compares both.
 """
 
 from __future__ import annotations

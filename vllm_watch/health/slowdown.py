@@ -1,6 +1,6 @@
 """How much slower a run may become as its contexts grow (long-context guide).
 
-Pure arithmetic on figures of one engine; `health/trends.py` feeds it with samples.
+Pure arithmetic on figures of one engine; `health/enginetrend.py` feeds it with samples.
 """
 
 from __future__ import annotations

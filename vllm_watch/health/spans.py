@@ -53,9 +53,9 @@ class AlertSpan:
     peaks: tuple[tuple[float, Mapping[str, float]], ...] = ()
     """When the alert's values got worse, and the values: kept where no sample has them."""
     ran: tuple[float, ...] = ()
-    """And the running requests of each engine."""
+    """Running requests of each engine when the alert fired."""
     later: tuple[tuple[float, Mapping[str, float], tuple[float, ...]], ...] = ()
-    """The same for the moments at which the alert grew worse or ended, each after its time."""
+    """Time, values and running requests for each moment at which it grew worse or ended."""
     raised: float | None = None
     """The first sample at which a test of the rule's `raised_when` held, None if there is none."""
 
@@ -183,9 +183,9 @@ class Watches:
     ) -> None:
         """Judge one row by its signals.
 
-        Rules are looked at if a row can change them: for each other rule, `rests_while` or
-        `fires_while` told between which values it stays as it is. `facts` are the signals from the
-        start-up, None if no rule compares any.
+        Rules are looked at if a row can change them. For all others, an earlier look gave limits
+        (`rests_while`, `fires_while`) that the signals have not left. `facts` are the signals from
+        the start-up, None if no rule compares any.
         """
         if facts is not self._facts:
             self._facts = facts

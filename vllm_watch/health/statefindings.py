@@ -50,7 +50,7 @@ def state_findings(case: Case, state: ServerState, time: float) -> list[Finding]
 
 
 def states_of_run(case: Case, state: ServerState, time: float) -> list[Finding]:
-    """Return all of them up to `time`, including past ones: a slow start, no stats lines."""
+    """Return all state findings up to `time`, also past ones: a slow start, no stats lines."""
     found = [*_present(case, state, time), _slow_start(case, state, time)]
     if state.name not in (NO_STATS, "starting"):
         found.append(_stats_were_off(case, state, time))
@@ -117,7 +117,7 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
 
 
 def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
-    """Return when workers last did not answer, until tokens flow again.
+    """Return the newest time that workers did not answer; it ends when tokens flow again.
 
     During a start-up they may be compiling: that is a note, even if the start then fails.
     """

@@ -71,9 +71,9 @@ class SuddenDrop:
     A sample is low if four things are true. Its throughput is below `sudden_drop_share` of the
     median of the busy minutes before it. It is more than `outlier_deviations` robust deviations
     below that median. There is as much work (running + waiting, −20 %). Prompts do not explain it:
-    their throughput is less than what is missing. `hold_samples` low ones in a row are a drop; it
-    is over after `clear_samples` with twice that share, or with less work. Low samples do not count
-    as usual, so a drop does not become usual while it lasts.
+    their throughput is less than what is missing. `hold_samples` low samples in a row are a drop.
+    It is over after `clear_samples` at twice that share or more, or with less work. Low samples do
+    not count as usual, so a drop does not become usual while it lasts.
     """
 
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
@@ -169,7 +169,7 @@ class NoRecovery:
         self.steady: Sequence[Busy] = ()
         """The newest steady minutes."""
         self.learnt = False
-        """Whether they are the busy minutes up to the newest sample, and not in `steady` yet."""
+        """Whether the busy minutes up to now are the steady ones, and not yet in `steady`."""
         self.running: float | None = None
         """Their median number running."""
         self.pause: _Pause | None = None

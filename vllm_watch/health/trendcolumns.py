@@ -250,9 +250,9 @@ class _Block:
             known = some[learnt]
             idle = idle[idle > known[0]] if len(known) else idle[:0]
         pause = min((int(rows_[0]) for rows_ in (low, idle) if len(rows_)), default=rows)
-        behind = int(np.searchsorted(some, pause))
-        if behind and newest[behind - 1] >= 0:
-            place = first + int(newest[behind - 1])
+        stop = int(np.searchsorted(some, pause))
+        if stop and newest[stop - 1] >= 0:
+            place = first + int(newest[stop - 1])
             recovery.steady = tuple(self._window(place))
             recovery.running = float(self.windows.usual[place])
         return pause

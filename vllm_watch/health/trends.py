@@ -142,7 +142,7 @@ class Trends:
         assert trend is not None
         series = run.series[span.engine]
         if span.before is None:
-            # When a fall could be reported last: now and then another number of requests runs.
+            # The newest moment at which the numbers running were comparable: others show no fall.
             low, high = series.span(span.fired, time)
             moments = (series.times[at] for at in range(high - 1, low - 1, -1))
             slow = (self._slow(run, trend, moment) for moment in moments)

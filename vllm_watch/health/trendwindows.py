@@ -185,7 +185,7 @@ def _ending(column: Floats, stop: Indexes, wide: int) -> Any:
 
 
 def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the usual figures in some stretches of busy samples, like `faults.usual`.
+    """Return the usual figures in some stretches of busy samples, like `throughputdrops.usual`.
 
     They are the median rate and its robust standard deviation, the median number running, and the
     median running or waiting.

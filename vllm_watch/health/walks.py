@@ -1,4 +1,4 @@
-"""The verdicts on many samples together: the same as `holds.py` does sample by sample.
+"""When a rule fires and ends, over many samples at once: what `holds.py` does one by one.
 
 Only samples that can change something are checked; numpy finds them.
 """

@@ -6,7 +6,7 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.figures import duration
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import told_rises
+from vllm_watch.health.alertfindings import shown_rises
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.health.spans import AlertSpan
@@ -41,7 +41,7 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
             _word(worst, severity),
         )
         for span in spans
-        for at, severity, worst in told_rises(span, spans)
+        for at, severity, worst in shown_rises(span, spans)
         if at <= end
     ]
     found += [

@@ -12,7 +12,7 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import alert_title, over_words, told_rises
+from vllm_watch.health.alertfindings import alert_title, over_words, shown_rises
 from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
@@ -156,7 +156,7 @@ def _lines_of(case: Case, name: str, until: float, limit: int) -> Iterator[Event
     """Yield what is said about the newest alerts of a run."""
     spans = [span for span in case.alerts.spans() if span.fired <= until][-2 * limit :]
     for span in spans:
-        steps = [step for step in told_rises(span, spans) if step[0] <= until]
+        steps = [step for step in shown_rises(span, spans) if step[0] <= until]
         for at, severity, _ in steps:
             title = alert_title(case, span, spans, at)
             since = span.since if at == span.fired else at
