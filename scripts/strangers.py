@@ -244,7 +244,7 @@ other people: logs in their repositories, and long excerpts from issues. For eac
 down what an experienced operator would say, before the program read it.
 
 Logs were collected in three hunts. The faults found in the first one were fixed, so its column
-*now* shows only that they are fixed. The second hunt came after the fixes, with logs from the same
+*now* only shows that they stay fixed. The second hunt came after the fixes, with logs from the same
 and other sources: its *first* measures how well the program judges a log that it has never seen.
 The third hunt looked for requests that wait though there is room, and for endless answers, in logs
 with long queues. It found five logs. They look like such cases, but are none (near misses).
@@ -262,11 +262,11 @@ cases in `fixtures/cases/hunt_*.toml`. This page is made by `python -m scripts.s
 EXCERPTS = """
 ## Excerpts
 
-Seven rules fire only after several minutes. No public log shows one of them for so long; there are
-only excerpts of a few lines in issues, notes and other people's tests. These are rebuilt as cases
-(`fixtures/cases/hunt_rules.toml`) with our own names and numbers; the operator's words were written
-first. That proves less than a whole log, because the rest of each case is invented. The program
-judged all of them like the operator at the first try.
+Seven rules fire only after several minutes. No public log shows one of them for long enough; there
+are only excerpts of a few lines in issues, notes and other people's tests. These are rebuilt as
+cases (`fixtures/cases/hunt_rules.toml`) with our own names and numbers; what the operator says was
+written first. That proves less than a whole log, because the rest of each case is invented. The
+program agreed with the operator on all of them at the first try.
 
 The aim was three excerpts that should fire and three near misses for each rule. Fewer were found
 that should fire: two each for `waits-though-free`, `runaway-generation` and `kv-override`, one each
