@@ -53,8 +53,9 @@ snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each b
 pictures: $(DEV)  ## redraw the pictures of the documentation from the real program
 	@$(BIN)/python -m scripts.pictures $(ARGS)
 
-reference: $(DEV)  ## write what is generated: docs/reference, the table of docs/formats.md, docs/schemas
+reference: $(DEV)  ## write what is generated: docs/reference, docs/schemas, the tables of docs
 	@$(BIN)/python -m scripts.reference
+	@$(BIN)/python -m scripts.advice_ledger
 
 docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo 'site/index.html'

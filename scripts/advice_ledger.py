@@ -23,7 +23,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "judgement.md"
 FOLLOWED = JUDGEMENT / "followed.toml"
 HEAD = """# How well it judges
 
-Made by `python -m scripts.advice_ledger` from the captures of `fixtures/logs`, logs composed
+Made by `make reference` from the captures of `fixtures/logs`, logs composed
 from scenarios (`fixtures/judgement/scenarios`), and the labels of `fixtures/judgement`; a test
 compares it with them. *Stretches* are the times in which a person would report the finding.
 *Misses* are stretches that the program reported only in part or not at all, or with the wrong
@@ -215,7 +215,7 @@ def main() -> int:
     """Write the page."""
     text, missing, vain = page(list(judge_all()))
     PAGE.write_text(text, encoding="utf-8")
-    print(text)
+    print(PAGE, file=sys.stderr)
     for advice in missing:
         print(f"not worked out: {advice.key} from {_clock(advice.first)}", file=sys.stderr)
     for key in sorted(vain):

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -106,8 +106,8 @@ def judge_log(
     return Judged(name, verdicts, numbers, end - start)
 
 
-def judge_all() -> Iterator[Judged]:
-    """Judge every capture and every scenario."""
+def judge_all(names: Collection[str] = ()) -> Iterator[Judged]:
+    """Judge every capture and every scenario, or only those with such a name."""
     read = reader()
     captures = tomllib.loads((JUDGEMENT / "captures.toml").read_text(encoding="utf-8"))
     labelled = {table.pop("name"): table for table in captures["capture"]}
@@ -115,10 +115,11 @@ def judge_all() -> Iterator[Judged]:
     if {folder.name for folder in folders} != set(labelled):
         raise ValueError("captures.toml does not label exactly the captures of fixtures/logs")
     for folder in folders:
-        (log,) = folder.glob("*.log")
-        yield judge_log(folder.name, read(log), labelled[folder.name])
+        if not names or folder.name in names:
+            (log,) = folder.glob("*.log")
+            yield judge_log(folder.name, read(log), labelled[folder.name])
     with tempfile.TemporaryDirectory() as place:
-        for scenario in load_scenarios():
+        for scenario in (one for one in load_scenarios() if not names or one.name in names):
             yield from judge_scenario(scenario, Path(place), read)
 
 
@@ -235,8 +236,7 @@ def main() -> int:
     captures = {path.name for path in CAPTURES.iterdir()}
     if unknown := set(names) - captures - {one.name for one in load_scenarios()}:
         parser.error(f"no capture or scenario: {', '.join(sorted(unknown))}")
-    judged = [log for log in judge_all() if not names or log.name.split(" #")[0] in names]
-    text, good = report(judged, {} if names else known_faults())
+    text, good = report(list(judge_all(names)), {} if names else known_faults())
     print(text)
     return 0 if good else 1
 
