@@ -252,7 +252,7 @@ async def test_the_screen_looks_otherwise(tmp_path: Path, monkeypatch: pytest.Mo
     assert [name for name in seen[0] if seen[0][name] == seen[1][name]] == []
     assert {f"screen.{name}" for name in SCREEN} | {"replay.speed", "replay.loop"} == {
         key for key, one in known_settings().items() if one.section in ("screen", "replay")
-    }
+    }, "add it to SCREEN above with another value, and to what `drawn_by` sees"
 
 
 def classes_below(cls: type[Any]) -> set[type[Any]]:
@@ -292,4 +292,6 @@ def test_no_setting_is_left_out() -> None:
     here = {*COMMANDS, *(f"alerts.{name}" for name in ALERTS)}
     here |= {"watch.poll_seconds", "watch.events", "watch.full_hours"}
     whole = ("screen", "replay", "keys", "slo", *JUDGED)  # held by tests of these sections
-    assert here == {key for key, one in known_settings().items() if one.section not in whole}
+    there = {key for key, one in known_settings().items() if one.section not in whole}
+    assert sorted(there - here) == [], "add each to COMMANDS or ALERTS above: a value that shows"
+    assert sorted(here - there) == [], "no such settings"

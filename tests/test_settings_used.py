@@ -20,13 +20,39 @@ from vllm_watch.config.registry import known_settings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import News
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import builtin_rules
 from vllm_watch.reports.reading import Reading, read_saved
 
 ROOT = Path(__file__).parents[1] / "vllm_watch"
 EFFECTS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("setting_effects.toml").read_text(encoding="utf-8")
 )
+TABLE = "tests/setting_effects.toml"
 JUDGED = ("health", "advice", "trend")
+OUT_OF_REACH = {"at_least": 1e9, "above": 1e9, "below": -1e9, "at_most": -1e9}
+
+
+def levels_of_rules() -> dict[str, list[Any]]:
+    """Return a log and a value for each setting that a rule compares.
+
+    The log is a scenario that the rule must find; with the value it finds it no longer.
+    """
+    log_of_rule: dict[str, str] = {}
+    for scenario in load_scenarios():
+        for stretch in scenario.labels["stretch"]:
+            for rule in stretch.get("expect", ()):
+                log_of_rule.setdefault(rule, scenario.name)
+    return {
+        test.level: [log_of_rule[rule.id], OUT_OF_REACH[test.comparison]]
+        for rule in reversed(builtin_rules().rules)
+        for test in rule.when
+        if isinstance(test.level, str) and rule.id in log_of_rule
+    }
+
+
+for level, effect in levels_of_rules().items():
+    (section,) = (one for one in JUDGED if f"{one}.{level}" in known_settings())
+    EFFECTS[section].setdefault(level, effect)
 
 
 def test_every_setting_of_judgement_has_an_effect_that_is_checked() -> None:
@@ -34,8 +60,11 @@ def test_every_setting_of_judgement_has_an_effect_that_is_checked() -> None:
     wanted = {key for key, one in known_settings().items() if one.section in JUDGED}
     elsewhere = EFFECTS["elsewhere"]
     shown = {key for key in wanted if key.partition(".")[2] in EFFECTS[key.partition(".")[0]]}
-    assert wanted == shown | set(elsewhere)
-    assert not shown & set(elsewhere)
+    unproven = sorted(wanted - shown - set(elsewhere))
+    assert unproven == [], (
+        f"give each a line in {TABLE}: a log, and a value that changes its findings"
+    )
+    assert set(elsewhere) <= wanted - shown, f"not needed in [elsewhere] of {TABLE}"
     for key, place in elsewhere.items():
         file, _, name = place.partition("::")
         text = (Path(__file__).parent / file).read_text(encoding="utf-8")
@@ -90,4 +119,4 @@ def test_every_setting_of_judgement_changes_what_is_found(
         changed_settings: Any = replace(settings, **{section: changed})
         if read[name](changed_settings) == usual[name]:
             idle.append(key)
-    assert idle == [], "their values have no effect any more"
+    assert idle == [], f"with these settings the same is found: other logs or values in {TABLE}"
