@@ -25,8 +25,12 @@ def middle_of(ordered: Sequence[float]) -> float:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which a share (0…1) of sorted values lies, by linear interpolation."""
+    """Return the value below which a share (0…1) of sorted values lies, by linear interpolation.
+
+    It is rounded as by `numpy.quantile`.
+    """
     place = share * (len(ordered) - 1)
     below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    part = place - below
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
