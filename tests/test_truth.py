@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from array import array
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_the_log_never_shows_more_than_the_counters(capture: str, engine: int, m
 def test_the_first_rate_holds_since_vllm_began_to_count(capture: str, seconds: float) -> None:
     _, server = server_of(capture)
     series = server.run.series[0]
-    assert series.held(0, 2) == [seconds, series.times[1] - series.times[0]]
+    assert [*series.held(0, 2)] == [seconds, series.times[1] - series.times[0]]
     assert not any(moment.event.kind == "counting" for moment in server.run.moments)
 
 
@@ -133,13 +134,13 @@ def test_pages_stand_beside_most_captures() -> None:
 
 
 def test_first_lines_and_silences_count_one_cadence() -> None:
-    assert integrated([10, 20, 30], [1.0, 2.0, 3.0], 10) == 60
-    assert integrated([10, 20, 100, 110], [1.0, 0.0, 5.0, 5.0], 10) == 110
-    assert integrated([10, 24, 34], [1.0, 2.0, None], 10) == 38
-    assert integrated([], [], 10) == 0
-    assert integrated([10, 25, 41], [1.0, 1.0, 1.0], 10) == 35
-    assert integrated([10, 25], [1.0, 1.0], 10, end_of_silence=1.0) == 20
-    assert integrated([10, 20, 30], [None, None, 2.0], 10) == 20
+    assert integrated(array("d", [10, 20, 30]), [1.0, 2.0, 3.0], 10) == 60
+    assert integrated(array("d", [10, 20, 100, 110]), [1.0, 0.0, 5.0, 5.0], 10) == 110
+    assert integrated(array("d", [10, 24, 34]), [1.0, 2.0, None], 10) == 38
+    assert integrated(array("d", []), [], 10) == 0
+    assert integrated(array("d", [10, 25, 41]), [1.0, 1.0, 1.0], 10) == 35
+    assert integrated(array("d", [10, 25]), [1.0, 1.0], 10, end_of_silence=1.0) == 20
+    assert integrated(array("d", [10, 20, 30]), [None, None, 2.0], 10) == 20
 
 
 H100, CPU = "Random-Qwen3-1.7B", "Tiny-Qwen3"

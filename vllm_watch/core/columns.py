@@ -7,6 +7,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
+from vllm_watch.core.arithmetic import without_gaps
+
 
 class Columns:
     """One array of times, one array per name; a missing value is NaN inside and None outside.
@@ -54,6 +56,11 @@ class Columns:
         if column is None:
             return [None] * max(0, min(stop, len(self)) - start)
         return [None if value != value else value for value in column[start:stop]]
+
+    def known(self, name: str, start: int = 0) -> array[float]:
+        """Return the values of the rows from `start` on, 0 where one is missing."""
+        column = self.columns.get(name, array("d", [0.0]) * len(self))
+        return without_gaps(column[start:])
 
     def row(self, index: int) -> dict[str, float]:
         """Return the values that a row has."""

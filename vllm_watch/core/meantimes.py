@@ -8,13 +8,14 @@ access lines say how many were answered. Only means follow from that, never perc
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, islice
-from operator import add, sub
+from operator import add, mul, sub
 
+from vllm_watch.core.arithmetic import above, added_up, each
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.hints import Literal
+from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 from vllm_watch.core.tokens import tokens_made
@@ -57,19 +58,19 @@ class MeanTimes:
 class Evidence:
     """Running sums up to each stats line of all engines; a window is the difference of two."""
 
-    times: tuple[float, ...]
+    times: array[float]
     """Epoch seconds of each stats line, sorted."""
-    waiting: tuple[float, ...]
+    waiting: array[float]
     """Request seconds spent waiting, up to and including each line."""
-    running: tuple[float, ...]
+    running: array[float]
     """Request seconds spent running."""
-    generated: tuple[float, ...]
+    generated: array[float]
     """Tokens generated."""
-    in_flight: tuple[float, ...]
+    in_flight: array[float]
     """Requests of all engines that run or wait at each line."""
-    answer_times: tuple[float, ...]
+    answer_times: array[float]
     """Epoch seconds at which each batch of answers was seen, sorted."""
-    answers: tuple[float, ...]
+    answers: array[float]
     """Requests answered without an error, up to and including each batch."""
 
     def over(self, start: float, end: float) -> tuple[MeanTimes | None, int, float]:
@@ -111,21 +112,15 @@ def evidence_of(run: Run, since: float = -math.inf) -> Evidence:
     """Return the sums of a run from a moment on, over the samples that are kept one by one."""
     parts = [_engine_columns(run.series[engine], since) for engine in run.engines]
     times, waiting, running, generated, in_flight = parts[0] if len(parts) == 1 else _merged(parts)
-    traffic = run.traffic
-    answers = [
-        (begin, answered)
-        for begin, answered in zip(traffic.begins, traffic.counts[0], strict=True)
-        if answered and begin >= since
-    ]
-    answers.sort()
+    answer_times, answers = run.traffic.answered(since)
     return Evidence(
-        tuple(times),
-        tuple(accumulate(waiting)),
-        tuple(accumulate(running)),
-        tuple(accumulate(generated)),
-        tuple(in_flight),
-        tuple([time for time, _ in answers]),
-        tuple(accumulate([answered for _, answered in answers])),
+        times,
+        added_up(waiting),
+        added_up(running),
+        added_up(generated),
+        in_flight,
+        answer_times,
+        added_up(answers),
     )
 
 
@@ -205,7 +200,7 @@ def token_paces(
     return paces
 
 
-_Columns = tuple[list[float], list[float], list[float], list[float], list[float]]
+_Columns: TypeAlias = "tuple[array[float], array[float], array[float], array[float], array[float]]"
 """Times, request seconds waiting and running, tokens generated, requests in flight."""
 
 
@@ -217,7 +212,7 @@ def _merged(parts: Sequence[_Columns]) -> _Columns:
         for time, *rest in zip(times, *columns, strict=True)
     )
     newest = [0.0] * len(parts)
-    found: _Columns = ([], [], [], [], [])
+    found: _Columns = (array("d"), array("d"), array("d"), array("d"), array("d"))
     for time, place, waited, ran, made, requests in rows:
         newest[place] = requests
         for column, value in zip(found, (time, waited, ran, made, sum(newest)), strict=True):
@@ -231,33 +226,32 @@ def _engine_columns(series: Series, since: float) -> _Columns:
     The first line, and the first after a silence, hold for one cadence (`core/tokens.py`). Lines
     are read from two before `since` on, so that the first line after it has a predecessor.
     """
-    first, cadence = max(series.thinned, series.span(since, math.inf)[0] - 2), series.cadence
-    times = series.times[first:].tolist()
-    waiting = [value or 0.0 for value in series.values("waiting", first, len(series))]
-    running = [value or 0.0 for value in series.values("running", first, len(series))]
+    first = max(series.thinned, series.span(since, math.inf)[0] - 2)
+    times, cadence = series.times[first:], series.cadence
+    waiting, running = series.known("waiting", first), series.known("running", first)
     made = tokens_made(series, "generation_tps", first)
-    held = [math.inf, *map(sub, islice(times, 1, None), times)][: len(times)]
-    most = SILENCE_CADENCES * cadence
-    silent = [at for at, distance in enumerate(held) if distance > most]
+    held = array("d", [math.inf] if times else []) + each(sub, times[1:], times[:-1])
+    silent = above(held, SILENCE_CADENCES * cadence)
     for at in silent:
         held[at] = cadence
-    waited, ran = (_over(held, values, silent) for values in (waiting, running))
-    return times, waited, ran, made, list(map(add, waiting, running))
+    halves = each(mul, held, array("d", [0.5]) * len(held))
+    waited, ran = (_over(halves, values, silent) for values in (waiting, running))
+    return times, waited, ran, made, each(add, waiting, running)
 
 
-def _over(seconds: Sequence[float], values: list[float], silent: Sequence[int]) -> list[float]:
-    """Return seconds × the mean of a value and the one before; after a silence the value alone."""
-    before = [0.0, *values]
+def _over(halves: array[float], values: array[float], silent: Sequence[int]) -> array[float]:
+    """Return half the seconds × (a value + the one before it; after a silence twice the value)."""
+    before = array("d", [0.0]) + values[:-1] if values else array("d")
     for at in silent:
         before[at] = values[at]
-    return [held * sums / 2 for held, sums in zip(seconds, map(add, before, values), strict=False)]
+    return each(mul, halves, each(add, before, values))
 
 
 def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _difference(sums: tuple[float, ...], first: int, last: int) -> float:
+def _difference(sums: array[float], first: int, last: int) -> float:
     """Return the sum over the entries `first` … `last` − 1, from running sums."""
     if last <= first:
         return 0.0

@@ -6,9 +6,10 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 from operator import sub
 
+from vllm_watch.core.arithmetic import above, each
 from vllm_watch.core.buckets import Buckets, Keep
 from vllm_watch.core.columns import Columns
 from vllm_watch.core.metrics import METRICS
@@ -248,7 +249,7 @@ class Series(Columns):
         self._buckets.coarsen()
         self._replace_front(len(self.times))
 
-    def held(self, start: int, stop: int) -> list[float]:
+    def held(self, start: int, stop: int) -> array[float]:
         """Return how long the rates of the samples `start` … `stop` − 1 held, none of them thinned.
 
         Those of the first one held since vLLM began to count, if the log shows when.
@@ -343,22 +344,19 @@ def median_distance(times: Sequence[float]) -> float:
 
 
 def held_seconds(
-    times: Sequence[float],
+    times: array[float],
     cadence: float,
     end_of_silence: float = SILENCE_CADENCES,
     *,
     before: float | None = None,
-) -> list[float]:
+) -> array[float]:
     """Return how long the rate of each line held: the time since the line before it.
 
     The first line (unless `before` is the time of one) and the first after a silence (more than
     `end_of_silence` cadences) count one cadence.
     """
-    if not times:
-        return []
-    limit = end_of_silence * cadence
-    distances = [cadence if before is None else times[0] - before]
-    distances += map(sub, islice(times, 1, None), times)
-    if max(distances) <= limit:
-        return distances
-    return [cadence if distance > limit else distance for distance in distances]
+    held = array("d", [cadence if before is None else times[0] - before] if times else [])
+    held += each(sub, times[1:], times[:-1])
+    for at in above(held, end_of_silence * cadence):
+        held[at] = cadence
+    return held

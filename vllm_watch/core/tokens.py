@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from operator import mul, sub
 
+from vllm_watch.core.arithmetic import each
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series, held_seconds
@@ -21,7 +23,7 @@ class Tokens(NamedTuple):
 
 
 def integrated(
-    times: Sequence[float],
+    times: array[float],
     rates: Sequence[float | None],
     cadence: float,
     end_of_silence: float = SILENCE_CADENCES,
@@ -45,17 +47,12 @@ def token_steps(series: Series, metric: str, start: int = 0) -> Iterator[tuple[f
     yield from zip(times, tokens_made(series, metric, start), strict=True)
 
 
-def tokens_made(series: Series, metric: str, start: int = 0) -> list[float]:
+def tokens_made(series: Series, metric: str, start: int = 0) -> array[float]:
     """Return the tokens of each point from `start` on, exact also for thinned ones."""
     thinned = series.thinned
-    made = [series.over_time(metric, index) for index in range(start, thinned)]
-    begin, rates = max(start, thinned), series.columns.get(metric)
-    if rates is None:
-        return made + [0.0] * (len(series) - begin)
-    fresh = list(map(mul, rates[begin:], series.held(begin, len(series))))
-    if math.isnan(sum(fresh)):
-        fresh = [0.0 if tokens != tokens else tokens for tokens in fresh]
-    return made + fresh
+    made = array("d", [series.over_time(metric, index) for index in range(start, thinned)])
+    begin = max(start, thinned)
+    return made + each(mul, series.known(metric, begin), series.held(begin, len(series)))
 
 
 def run_tokens(run: Run) -> dict[int, Tokens]:
@@ -91,10 +88,8 @@ def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> f
     stretches: list[tuple[float, float]] = []
     for engine in run.engines:
         series = run.series[engine]
-        held = held_seconds(series.times, series.cadence)
-        running = series.values("running", 0, len(series))
-        spans = compress(zip(map(sub, series.times, held), series.times, strict=True), running)
-        stretches += spans
+        begins = each(sub, series.times, held_seconds(series.times, series.cadence))
+        stretches += compress(zip(begins, series.times, strict=True), series.known("running"))
     if begin > -math.inf or end < math.inf:
         stretches = [(max(begin, since), min(end, until)) for since, until in stretches]
     if not any(len(series) for series in run.series.values()):

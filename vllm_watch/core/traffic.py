@@ -112,6 +112,15 @@ class Traffic:
             if other is not column:
                 other.extend(more)
 
+    def answered(self, since: float) -> tuple[array[float], array[float]]:
+        """Return when the stretches from a moment on begin, and the requests answered in each."""
+        begins, counts = self.begins, self.counts[0]
+        if not self._ordered:
+            pairs = sorted(zip(begins, counts, strict=True))
+            begins, counts = (array("d", column) for column in zip(*pairs, strict=True))
+        first = bisect_left(begins, since)
+        return begins[first:], counts[first:]
+
     def coarsen(self, stop: int | None = None) -> int:
         """Merge stretches before the one at `stop` (all) in pairs; return how many fewer there are.
 

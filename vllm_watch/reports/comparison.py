@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -168,7 +169,7 @@ def side_of(summary: RunSummary, run: Run) -> Side:
     """Return a run prepared for comparison."""
     frame = run_frame(run)
     ones = [1.0 if running > 0 else None for running in frame["running"].tolist()]
-    seconds = integrated(frame.times.tolist(), ones, run.cadence)
+    seconds = integrated(array("d", frame.times.tobytes()), ones, run.cadence)
     at_work = busy(frame.beside("requests_per_second", _requests_per_second(run, frame.times)))
     return Side(summary, at_work, seconds, is_default(run))
 
