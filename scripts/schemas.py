@@ -1,7 +1,6 @@
-"""Write the metrics of docs/schemas from the catalogue (`make reference`).
+"""Write the metrics and columns of docs/schemas from their tables (`make reference`).
 
-Everything else in a schema is written by hand. tests/test_references.py fails if a metric is
-missing or differs.
+Everything else in a schema is written by hand. tests/test_references.py fails if one differs.
 """
 
 from __future__ import annotations
@@ -10,17 +9,43 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vllm_watch.core.metrics import METRIC_BY_NAME, METRICS, Metric
+from vllm_watch.core.metrics import COUNTS, METRIC_BY_NAME, METRICS, Metric
+from vllm_watch.reports.pieces import COLUMNS, Column
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 NAMES = ("sample.json", "summary.json", "compare.json", "runs.json")
 """Schemas that list every metric."""
+_TYPES: dict[str, dict[str, Any]] = {
+    "time": {"type": ["string", "null"], "format": "date-time"},
+    "text": {"type": ["string", "null"]},
+    "whole": {"type": ["integer", "null"]},
+}
+"""Type of a column that is no metric, unless the schema has another."""
 
 
 def schema(name: str) -> str:
     """Return a schema as it should be."""
     told = json.loads((FOLDER / name).read_text(encoding="utf-8"))
-    return json.dumps(_with_metrics(told), indent=2, ensure_ascii=False) + "\n"
+    made = _with_metrics(told)
+    if name == "sample.json":
+        _add_columns(made)
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def _add_columns(sample: dict[str, Any]) -> None:
+    """Give a sample every column in order; without `samples`, counts are whole numbers."""
+    fields = sample["properties"]
+    for column in COLUMNS:
+        told = fields.pop(column.name, {})
+        if isinstance(column, Column):
+            told = {**(told or _TYPES[column.type]), "description": column.about}
+        fields[column.name] = told
+    fields["samples"] = fields.pop("samples")
+    sample["required"] = [column.name for column in COLUMNS]
+    whole = {
+        metric.name: {"type": ["integer", "null"]} for metric in METRICS if metric.name in COUNTS
+    }
+    sample["then"] = {"properties": whole}
 
 
 def _with_metrics(told: Any) -> Any:

@@ -67,7 +67,7 @@ def test_a_scenario(tmp_path: Path) -> None:
 def test_an_export_column(tmp_path: Path) -> None:
     log = str(log_of("h100_optimised"))
     column = example('Column("writer"').strip()
-    sevens = 'Column("sevens", "text", lambda piece: [7] * len(piece.table))'
+    sevens = 'Column("sevens", "text", lambda piece: [7] * len(piece.table), "Sevens.")'
     code = (
         "import sys; from vllm_watch.reports import pieces; from vllm_watch.reports.pieces import *;"
         f"pieces.COLUMNS = (*pieces.COLUMNS, {column}, {sevens});"

@@ -22,15 +22,17 @@ from tests.failing import denied, full
 from tests.logs import log_of, stats_by_hand
 from tests.processes import as_process
 from vllm_watch.cli import main
-from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.news import Block, ZoneFound
 from vllm_watch.core.records import Sample
 from vllm_watch.reports.export import rows_of
 
 Output = pytest.CaptureFixture[str]
 
+ROOT = Path(__file__).parents[1]
+
 KEYS = ["time", "server", "source", "run", "engine", *RECORD]
 """The columns that scripts read, word for word: new ones may be added, none removed or moved."""
+ALL = json.loads((ROOT / "docs/schemas/sample.json").read_text(encoding="utf-8"))["required"]
 COUNTS = ("running", "waiting")
 LOG = log_of("cpu_clean_stop")
 
@@ -52,11 +54,11 @@ def test_the_record_of_a_sample(capture: str, capsys: Output) -> None:
     for line, expected in zip(out, by_hand, strict=True):
         row = json.loads(line)
         assert [key for key in row if key in KEYS] == KEYS
-        assert list(row) == [*KEYS[:5], *METRIC_BY_NAME]
+        assert list(row) == ALL
         assert row["source"] == str(log_of(capture))
         assert re.fullmatch(r"Tiny-Qwen3:\d+", row["server"])
         assert {key: row[key] for key in expected} == expected
-        assert all(row[key] is None for key in list(row)[11:] if key not in expected)
+        assert all(row[key] is None for key in RECORD[6:] if key not in expected)
         for count in COUNTS:
             assert type(row[count]) is int
         assert type(row["run"]) is int

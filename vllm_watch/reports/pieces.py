@@ -86,16 +86,23 @@ class Column:
     type: Literal["time", "text", "whole"]
     of: Callable[[Piece], list[Cell] | Cell]
     """Returns its value in each sample of a piece, or the one that all samples share."""
+    about: str
+    """What it is, for docs/schemas/sample.json."""
 
 
 COLUMNS: tuple[Column | Metric, ...] = (
-    Column("time", "time", lambda piece: [*iso_times(piece.table.times, piece.tz)]),
-    Column("server", "text", lambda piece: piece.server),
-    Column("source", "text", lambda piece: piece.source),
-    Column("run", "whole", lambda piece: piece.table.run),
-    Column("engine", "text", lambda piece: [*map(engine_label, piece.table.engines)]),
+    Column("time", "time", lambda piece: [*iso_times(piece.table.times, piece.tz)],
+           "ISO 8601 with the offset of the log's zone."),
+    Column("server", "text", lambda piece: piece.server,
+           "<model>:<port>, else the file's stem; a second server of that name has ` (2)` "
+           "appended."),
+    Column("source", "text", lambda piece: piece.source, "Path of the log as found."),
+    Column("run", "whole", lambda piece: piece.table.run,
+           "Number of the run in its log: 0 for the first, one more after each restart."),
+    Column("engine", "text", lambda piece: [*map(engine_label, piece.table.engines)],
+           "Data-parallel rank, or `all` for a line about all engines. A text in Parquet."),
     *METRICS,
-)
+)  # fmt: skip
 """All columns of a sample, in order."""
 
 

@@ -14,17 +14,18 @@ from vllm_watch.core.naming import escaped
 from vllm_watch.reports.pieces import COLUMNS, Column
 from vllm_watch.reports.rows import Fields, Row
 
-_OWN: Fields = {column.name: column.type for column in COLUMNS if isinstance(column, Column)}
 SAMPLE_FIELDS: Fields = {
-    **_OWN,
-    **{metric.name: "count" if metric.kind == "count" else "number" for metric in METRICS},
+    column.name: column.type
+    if isinstance(column, Column)
+    else ("count" if column.kind == "count" else "number")
+    for column in COLUMNS
 }
 """Columns of a sample, in order."""
+_SUMS = {metric.name for metric in METRICS if metric.steps == "sum"}
 STEP_FIELDS: Fields = {
-    **_OWN,
-    **{metric.name: "count" if metric.steps == "sum" else "number" for metric in METRICS},
-    "samples": "count",
-}
+    name: "number" if type_ == "count" and name not in _SUMS else type_
+    for name, type_ in SAMPLE_FIELDS.items()
+} | {"samples": "count"}
 """Columns of a step of `--resample`."""
 _CHUNK = 20_000
 
