@@ -18,7 +18,7 @@ from scripts.scenarios import load_scenarios
 from tests.logs import log_of
 from vllm_watch.cli.parser import Parser
 from vllm_watch.core import metrics
-from vllm_watch.health.rules import load_rules
+from vllm_watch.health.rules import RULE_FILE, load_rules
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing import parts
 from vllm_watch.parsing.formatfiles import load_formats
@@ -51,10 +51,21 @@ def test_a_part_of_the_stats_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_formats([*(built_in | {name: path}).values()])
 
 
+def test_a_log_line(tmp_path: Path) -> None:
+    file = tmp_path / "adapters.toml"
+    file.write_text('kind = "event"\n' + example('kind = "adapter"'))
+    built_in = sorted(builtin_formats_folder().glob("*.toml"))
+    assert load_formats([*built_in, file]).origins["adapters"].samples == 1
+    file.write_text(file.read_text().replace('adapter = "sql"', 'adapter = "other"'))
+    with pytest.raises(ValueError, match="sql"):
+        load_formats([*built_in, file])
+
+
 def test_a_rule(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
-    file.write_text(example("[[rule]]").replace('"many_deferred"', "20"))
-    (rule,) = load_rules(file).rules
+    new = example("[[rule]]").replace('"many_deferred"', "20")
+    file.write_text(f"{Path(RULE_FILE).read_text(encoding='utf-8')}\n{new}")
+    rule = load_rules(file).rules[-1]
     assert (rule.id, rule.severity, rule.when[0].level) == ("many-deferred", "warning", 20)
 
 
