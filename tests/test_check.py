@@ -154,6 +154,18 @@ def test_of_several_servers_the_worst_counts(now: float, tmp_path: Path, capsys:
     ]
 
 
+def test_a_death_comes_before_a_later_stop(now: float, tmp_path: Path, capsys: Output) -> None:
+    stopped = up(now, log.busy(now - 60) + log.stopped(now - 20))
+    dead = up(now, log.busy(now - 60) + log.died(now - 50)).replace("9101", "9102")
+    log.write(tmp_path, stopped, name="a.log", modified=now - 20)
+    log.write(tmp_path, dead, name="b.log", modified=now - 50)
+    first, *others = check(capsys, tmp_path, code=2)
+    assert "2 critical; Tiny-Qwen3:9102: The server died" in first
+    assert ["stopped" in line for line in others] == [False, True]
+    assert main(["status", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "2 servers: Tiny-Qwen3:9102 dead\n"
+
+
 def test_what_cannot_be_read_is_unknown_and_the_rest_is_judged(
     now: float, tmp_path: Path, capsys: Output
 ) -> None:

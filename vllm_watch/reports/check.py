@@ -86,6 +86,21 @@ def worst(codes: Iterable[int]) -> int:
     return min(codes, key=_BAD_FIRST.index, default=UNKNOWN)
 
 
+def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return verdicts in order of importance.
+
+    Among equal codes, dead and stalled servers come first and stopped ones last: somebody meant a
+    stop. Then comes what is newest.
+    """
+    return sorted(verdicts, key=_importance)
+
+
+def _importance(verdict: Verdict) -> tuple[int, int, float]:
+    state = verdict.now.health.state
+    rank = 0 if state.name in ("dead", "stalled") else 2 if state.name == "stopped" else 1
+    return _BAD_FIRST.index(verdict.code), rank, -(state.since or 0.0)
+
+
 def lines_of(snapshot: Snapshot, verdicts: list[Verdict], settings: Settings) -> list[str]:
     """Return the plug-in's output: one line, and one more for each of several servers."""
     code = overall(snapshot, verdicts)
@@ -98,7 +113,7 @@ def lines_of(snapshot: Snapshot, verdicts: list[Verdict], settings: Settings) ->
     if several:
         lines += [
             _plain(f"[{WORDS[v.code]}] {v.now.server.name}: {v.text}")
-            for v in sorted(verdicts, key=lambda v: _BAD_FIRST.index(v.code))
+            for v in worst_first(verdicts)
         ]
     lines += [_plain(f"[UNKNOWN] {text}") for text in _unreadable(snapshot)]
     return lines
@@ -191,10 +206,10 @@ def _summary(snapshot: Snapshot, verdicts: list[Verdict], code: int) -> str:
     counts = _counts([verdict.code for verdict in verdicts])
     if not chosen:
         return f"{counts}; {unreadable[0]}"
-    newest = max(chosen, key=lambda v: v.now.health.state.since or 0.0)
     if code == OK:
         return f"{counts}{_total(verdicts)}"
-    return f"{counts}; {newest.now.server.name}: {newest.text}"
+    first = worst_first(chosen)[0]
+    return f"{counts}; {first.now.server.name}: {first.text}"
 
 
 def _counts(codes: list[int]) -> str:

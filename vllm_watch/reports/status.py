@@ -9,7 +9,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.enginevalues import combined_values
 from vllm_watch.core.figures import age, short_time
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
-from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
+from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst_first
 from vllm_watch.reports.snapshot import ServerSnapshot
 
 FIELDS: Mapping[str, str] = {
@@ -38,7 +38,6 @@ AT_WORK = "{server} {state} {generation_tps} tok/s {running}/{waiting} KV {kv_ca
 """The line of a server with figures: requests running / waiting."""
 WITHOUT = "{server} {state}"
 """The line of a server without."""
-_WORST_FIRST = (CRITICAL, WARNING, 3, 0)
 _COLOURS = {CRITICAL: "red", WARNING: "yellow"}
 _ABSENT = "-"
 _TIMES = ("queue_s", "request_s", "per_token_s")
@@ -63,8 +62,8 @@ def line_of(
     Raises:
         FieldError: the template is broken or names an unknown field.
     """
-    codes = {now.server.source: verdict_of(now, settings).code for now in servers}
-    ranked = sorted(servers, key=lambda now: _WORST_FIRST.index(codes[now.server.source]))
+    verdicts = worst_first(verdict_of(now, settings) for now in servers)
+    ranked = [verdict.now for verdict in verdicts]
     values = _values(ranked)
     if any(name in (template or "") for name in _TIMES):
         values |= _times(ranked[0], settings)
@@ -74,7 +73,7 @@ def line_of(
     )
     several = len(ranked) > 1 and "{servers" not in (template or "")
     text = f"{len(ranked)} servers: {text}" if several else text
-    colour = _COLOURS.get(worst(codes.values())) if tmux else None
+    colour = _COLOURS.get(verdicts[0].code) if tmux else None
     return f"#[fg={colour}]{text}#[default]" if colour else text
 
 
