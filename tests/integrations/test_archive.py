@@ -192,7 +192,7 @@ def test_a_full_disk_ends_it_in_one_line_and_keeps_what_is_there(
         assert main(["archive", str(logs), "-o", str(target)]) == 1
     assert capsys.readouterr().err == (
         f"vllm-watch: {target}: no space left on device; free some space or choose "
-        "another -o, then run it again: logs archived so far are kept\n"
+        "another folder with -o, then run it again: logs archived so far are kept\n"
     )
     assert rows_of(target) == kept
     assert "3 logs archived" in archived(capsys, logs, "-o", target)
@@ -214,9 +214,24 @@ def test_no_cluster_is_reported_in_one_line(
 def test_a_folder_that_cannot_be_made(logs: Path, tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "file").write_text("")
     assert main(["archive", str(logs), "-o", str(tmp_path / "file" / "archive")]) == 1
-    assert capsys.readouterr().err.startswith(
-        f"vllm-watch: {tmp_path / 'file' / 'archive'}: not a directory; free some space or choose"
+    assert capsys.readouterr().err == (
+        f"vllm-watch: {tmp_path / 'file' / 'archive'}: not a directory; choose another folder "
+        "with -o\n"
     )
+
+
+def test_a_log_that_cannot_be_read_is_not_unchanged(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "gone.log").symlink_to(tmp_path / "nowhere")
+    target = tmp_path / "archive"
+    said = archived(capsys, tmp_path / "gone.log", "-o", target, code=1)
+    assert said == f"{target}: 0 logs archived (0 runs, 0 samples), 0 unchanged, 1 failed\n"
+
+
+def test_an_archive_without_a_run(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "other.log").write_text("no line of vLLM\n")
+    archived(capsys, tmp_path / "other.log", "-o", tmp_path / "archive")
+    assert main(["runs", str(tmp_path / "archive")]) == 1
+    assert capsys.readouterr().err == f"vllm-watch: {tmp_path / 'archive'}: no run of vLLM in it\n"
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with locked(folder):
             changed, done = changed_logs(folder, found.logs)
+            unchanged = len(found.logs) - len(changed) - len(done)
             work = work_of(folder, format_files(), settings)
             for archived in _worked(arguments, work, changed):
                 done.append(archived)
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error), FAILED) from None
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[2K")
-    return _outcome(folder, len(found.logs) - len(changed), done)
+    return _outcome(folder, unchanged, done)
 
 
 def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> Iterator[Archived]:

@@ -89,10 +89,11 @@ def _export(
     ingest: Ingest, exporter: Exporter, stop: threading.Event, textfile: Path | None
 ) -> None:
     """Feed the exporter with the news; write the text file from time to time."""
+    from vllm_watch.cli.troubles import troubles_said
     from vllm_watch.core.news import Looked
 
     written, trouble = -TEXTFILE_SECONDS, ""
-    for item in ingest.follow(stop):
+    for item in troubles_said(ingest.follow(stop)):
         exporter.feed(item, ingest.found.logs, time.time())
         due = time.monotonic() - written >= TEXTFILE_SECONDS
         if textfile is not None and due and isinstance(item, Looked) and item.caught_up:

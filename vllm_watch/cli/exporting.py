@@ -13,11 +13,11 @@ from pathlib import Path
 from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
+from vllm_watch.cli.troubles import troubles_said
 from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import BinaryIO
-from vllm_watch.core.moments import since_words
 from vllm_watch.core.news import Block, FileTrouble, Looked, News, ZoneFound
 from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.ingest import Ingest
@@ -241,7 +241,7 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
     stop = threading.Event()
     beginnings = Beginnings()
     try:
-        items = _begun(_said(ingest.follow(stop)), beginnings)
+        items = _begun(troubles_said(ingest.follow(stop)), beginnings)
         for row in _since(_as_they_come(items, wanted), wanted.span, beginnings):
             if row is None:
                 sys.stdout.flush()
@@ -288,25 +288,6 @@ def _since(
             yield None
             break
     yield from rows
-
-
-def _said(items: Iterator[News | Looked]) -> Iterator[News | Looked]:
-    """Pass on the items of following; report each trouble on stderr when it begins."""
-    last: set[str] = set()
-    troubles: dict[tuple[str, str], FileTrouble] = {}
-    for item in items:
-        if isinstance(item, Looked):
-            now: dict[str, float | None] = {
-                f"{path}: matches no file yet; waiting for one": None for path in item.missing
-            }
-            now.update(zip(item.troubles, item.troubles_since, strict=True))
-            now.update((one.text, one.since) for one in troubles.values() if one.text)
-            for text in sorted(now.keys() - last):
-                say(text + since_words(now[text], item.time))
-            last = set(now)
-        elif isinstance(item, FileTrouble):
-            troubles[item.source, item.file] = item
-        yield item
 
 
 @dataclass(slots=True)

@@ -64,8 +64,10 @@ def _read(ingest: Ingest, answers: Answers, stop: threading.Event, ready: thread
     """Feed the news; `ready` is set once all existing lines have been read."""
     import time
 
+    from vllm_watch.cli.troubles import troubles_said
+
     try:
-        for item in ingest.follow(stop):
+        for item in troubles_said(ingest.follow(stop)):
             with answers.lock:
                 answers.followed.feed(item, ingest.found.logs, time.time())
             if answers.followed.caught_up:

@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     rows, troubles = _rows(arguments.paths, settings)
+    if not rows:
+        raise CommandError(f"{' '.join(arguments.paths)}: no run of vLLM in it", FAILED)
     rows = chosen(rows, arguments.model)
     if not rows:
         raise CommandError(f"--model {arguments.model}: no run of a model with such a name", FAILED)

@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any
@@ -37,8 +38,11 @@ class ArchiveError(Exception):
 def cannot_write(folder: Path, error: OSError) -> ArchiveError:
     """Return the message for an archive that cannot be written."""
     errno = _ERRNO.search(str(error))  # pyarrow adds its own words around the system's
-    why = (os.strerror(int(errno.group(1))) if errno else error.strerror or str(error)).lower()
-    hint = "free some space or choose another -o, then run it again: logs archived so far are kept"
+    number = int(errno.group(1)) if errno else error.errno
+    why = (os.strerror(number) if number else str(error)).lower()
+    hint = "choose another folder with -o"
+    if number in (ENOSPC, EDQUOT):
+        hint = f"free some space or {hint}, then run it again: logs archived so far are kept"
     return ArchiveError(f"{folder}: {why}; {hint}")
 
 
