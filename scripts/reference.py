@@ -27,9 +27,10 @@ SETTINGS_TEXT = """\
 priority over those before it: default, file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
 FINDINGS_TEXT = """\
 Names in `code` are [settings](settings.md). Other names are signals: metrics of the stats line, or
-values that are listed [below](#signals). If the log does not have a value that a rule compares, the
-rule is unknown, never healthy. Values in {braces} are filled in from the log. *Explains*: findings
-whose reason is this one; they are not shown beside it."""
+values that are listed [below](#signals). If a line lacks a value that a rule compares, the rule
+cannot fire there, and its alert ends after `clear_samples` such lines. Values in {braces} are
+filled in from the log. *Explains*: findings whose reason is this one; they are not shown
+beside it."""
 TRENDS_TEXT = """\
 ## Trends
 

@@ -1,7 +1,7 @@
 """The metric catalogue: one entry per number that a log can hold about an engine.
 
 Export columns, charts, table cells and format files all take their names, units and rules from
-here, so that no two of them can disagree. Names follow vLLM's Prometheus metrics.
+here, so that no two of them can disagree. Names use the terms of vLLM's log and metrics page.
 """
 
 from __future__ import annotations

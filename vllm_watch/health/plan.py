@@ -74,7 +74,7 @@ class PlannedRule:
     raised_when: tuple[Bound, ...]
 
     def past(self, value_of: ValueOf) -> bool:
-        """Return whether a sample is past the level; an unknown signal is not."""
+        """Return whether a sample is past the level; not if a signal is unknown."""
         for test in self.when:
             value = value_of(test.signal)
             if value is None or not test.holds(value):
@@ -93,7 +93,7 @@ class PlannedRule:
         )
 
     def cleared(self, value_of: ValueOf) -> bool:
-        """Return whether a sample is back past the margin; an unknown signal is."""
+        """Return whether a sample is back past the margin; an unknown signal counts as back."""
         enough = self.rule.clear_any
         for test in self.clear:
             value = value_of(test.signal)

@@ -105,15 +105,15 @@ class Rule:
     scope: str = "engine"
     """What the rule judges.
 
-    Each `engine`, the whole `server`, the `silence` of one engine, or the rows of an engine or a
-    GPU `recorded` beside the log.
+    Each `engine`, the whole `server`, the `silence` of an engine, the `answers` of a server, the
+    `steps` of an engine, or rows beside the log: `recorded` of an engine, or of a `gpu`.
     """
     unless: tuple[Test, ...] = ()
     """If all of these tests are true, the rule does not fire."""
     clear_any: bool = False
     """One test of `clear` is enough."""
     each_round: bool = False
-    """Judged once for each round of the engines: only there its signals are known."""
+    """Judged once for each round of the engines: only then its signals are known."""
     advice: str = ""
     """Name of the function that computes its flags (`advice.py`)."""
     expect: str = ""
