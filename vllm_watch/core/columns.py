@@ -88,5 +88,5 @@ class Columns:
 
 
 def shifted(times: array[float], seconds: float) -> array[float]:
-    """Return times that are so many seconds later."""
+    """Return times moved later by `seconds`."""
     return array("d", (time + seconds for time in times))

@@ -21,7 +21,7 @@ from vllm_watch.core.hints import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 T = TypeVar("T")
 _ABSENT: Any = object()
 _FEW = 8
-"""After so many objects of a class, its constructor is compiled; short commands make fewer."""
+"""Objects of a class after which its constructor is compiled; short commands make fewer."""
 
 
 class _Field:

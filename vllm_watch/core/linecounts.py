@@ -8,7 +8,7 @@ from vllm_watch.core.recordings import ROWS_APART
 from vllm_watch.core.series import Series
 
 _STAMP = 2.0
-"""A latency line follows its stats line within so many seconds."""
+"""Most seconds between a stats line and its latency line."""
 _USUAL = 10.0
 """Seconds of an interval if only its end is known: vLLM's default."""
 

@@ -29,7 +29,7 @@ _EXCEPTION = lazy(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\
 _VALIDATION = lazy(r"\d+ validation errors? for \w+")
 _NONE: Mapping[str, FieldValue] = {}
 _FURTHER = 12
-"""The rest of an exception's message is searched in so many lines after it."""
+"""Lines after an exception in which the rest of its message is searched."""
 
 
 @dataclass(frozen=True, slots=True)

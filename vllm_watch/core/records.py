@@ -159,7 +159,7 @@ class SampleTable:
             self.columns[name][-1] = value
 
     def singles(self) -> Iterator[Sample]:
-        """Yield each line as a sample of its own."""
+        """Yield each line as a separate sample."""
         named = list(self.columns.items())
         for at, (time, engine) in enumerate(zip(self.times, self.engines, strict=True)):
             found = ((name, column[at]) for name, column in named)
@@ -194,7 +194,7 @@ class RequestTable:
         return len(self.times)
 
     def singles(self) -> Iterator[Requests]:
-        """Yield each stretch as a count of its own."""
+        """Yield each stretch as a separate count."""
         for at, time in enumerate(self.times):
             yield Requests(
                 None if math.isnan(time) else time,
@@ -224,7 +224,7 @@ Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable | AnsweredTab
 
 
 def records_of(items: Iterable[Item]) -> list[Record]:
-    """Return items, each line of a table of samples or requests as a record of its own."""
+    """Return items, each line of a table of samples or requests as a separate record."""
     found: list[Record] = []
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
@@ -235,7 +235,7 @@ def records_of(items: Iterable[Item]) -> list[Record]:
 
 
 def moved(item: Item, seconds: float) -> Item:
-    """Return an item whose times are so many seconds later."""
+    """Return an item with its times moved later by `seconds`."""
     if not seconds or isinstance(item, Amendment):
         return item
     if isinstance(item, AnsweredTable):

@@ -28,7 +28,7 @@ RATES = frozenset(m.name for m in METRICS if m.kind == "rate" and m.total == "su
 _CADENCE_OF = 64
 """Newest samples whose distances give the cadence; they are never thinned while a run lasts."""
 _STEADY = 8
-"""The stamp of the sample that is so many from the end counts as now: later ones may be stray."""
+"""The eighth newest sample's stamp counts as now: later ones may be stray."""
 
 
 class Series(Columns):

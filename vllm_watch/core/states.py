@@ -27,7 +27,7 @@ OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
 NO_STATS_LINES = "vLLM writes no stats lines:"
 """Beginning of the text of a `no-stats` state; the cause follows."""
 LATE_CADENCES = 3.0
-"""After so many cadences without a line, the newest sample of a busy server is late."""
+"""Cadences without a line after which the newest sample of a busy server is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StateRules:
     stalled_floor: float = 30.0
     ended_after: float = 300.0
     start_lost_after: float = 86_400.0
-    """A start-up counts as lost after this silence, if the log was already silent when found."""
+    """Seconds of silence after which a start-up is lost, if the log was silent when found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
 
 
 def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
-    """Return the text for an alert that has ended, beside a critical one that goes on."""
+    """Return the text for an alert that has ended, while a critical one continues."""
     time = span.fired if span.until is None else span.until
     words = Words(span_words(case, span, time))
     what = span.rule.title.format_map(words).partition(":")[0]
@@ -156,7 +156,7 @@ def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
 
 
 def _going_on(span: AlertSpan, beside: Iterable[AlertSpan]) -> str | None:
-    """Return the word of a critical alert that goes on when another one ends."""
+    """Return the word of a critical alert that continues when another one ends."""
     time = span.fired if span.until is None else span.until
     return next(
         (

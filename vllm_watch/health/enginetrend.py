@@ -35,9 +35,9 @@ from vllm_watch.health.throughputdrops import Change, NoRecovery, SuddenDrop, Us
 MOST_SPANS = 1_000
 """Trends kept per engine."""
 CADENCE_OF = 65
-"""The cadence is found from the distances of so many newest lines …"""
+"""Newest lines whose distances give the cadence …"""
 CADENCE_EACH = 8
-"""… again at each eighth line, and at each of the first sixteen."""
+"""… found again at each eighth line, and at each of the first sixteen."""
 _NEARLY = 1e-6
 """Sums of the same rates in another order differ by a smaller share than this."""
 EXPECTED, FAULTY = "slows-as-expected", "slows-too-much"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 FEW_ROWS = 24
-"""Up to so many rows, plain Python is faster than columns …"""
+"""Most rows for which plain Python is faster than columns …"""
 FEW_WITHOUT = 1_500
-"""… and up to so many rows in all, plain Python is faster than importing numpy first."""
+"""… and most rows in all for which it is faster than importing numpy first."""
 
 
 class _Small:
@@ -17,7 +17,7 @@ class _Small:
 
 
 def count_rows(rows: int) -> None:
-    """Note that so many rows of an engine are to be judged together."""
+    """Note how many rows of an engine are to be judged together."""
     if rows > FEW_ROWS:
         _Small.rows += rows
 

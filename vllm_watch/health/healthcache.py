@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vllm_watch.health.monitor import Health, Monitor
 
 SHORTEST = 0.9
-"""The health of a server that writes nothing is reused for so many seconds."""
+"""Seconds for which the health of a server that writes nothing is reused."""
 SERVERS_A_SECOND = 100
 """Quiet servers judged per second; with more servers, each is judged less often."""
 

@@ -20,9 +20,9 @@ from vllm_watch.core.tokens import token_steps
 RECENT_SECONDS = 180.0
 """The token rate is the mean over this time: contexts grow, so the start says little."""
 RECENT_REQUESTS = 10
-"""With so many answers or more in the last `RECENT_REQUESTS_SECONDS`, they give the rate."""
+"""Fewest answers in the last `RECENT_REQUESTS_SECONDS` that give the rate."""
 RECENT_REQUESTS_SECONDS = 600.0
-"""With fewer answers in this time, the whole run gives the rate."""
+"""With fewer answers in this time (seconds), the whole run gives the rate."""
 MOST_METERED = 64
 """Runs whose sums are cached; others are added up again on demand."""
 

@@ -66,11 +66,11 @@ class PlannedRule:
     flow: tuple[Bound, ...]
     """Tests that must hold for the rule to be judged: prompts must flow."""
     needed: int
-    """This many samples …"""
+    """How many samples …"""
     of: int
-    """… of so many most recent ones make it fire …"""
+    """… of how many most recent ones make it fire …"""
     seconds: float
-    """… if they are past the level in a row for so long."""
+    """… if they are past the level in a row for how many seconds."""
     raised_when: tuple[Bound, ...]
 
     def past(self, value_of: ValueOf) -> bool:

@@ -142,7 +142,7 @@ class Marks(Generic[State]):
         self._marks: list[tuple[int, State]] = [(0, state.copy())]
 
     def put(self, engines: int = 1) -> None:
-        """Save the present state before further rows, of so many engines, are judged."""
+        """Save the present state before further rows of `engines` engines are judged."""
         marks, count = self._marks, self.count
         if count - marks[-1][0] < self._each * engines:
             return

@@ -22,7 +22,7 @@ TURNING = 1 / 3
 Pure noise turns at 2/3 of its points, a trend at none (turning point test: Bienaymé, 1874).
 """
 CERTAIN = 2.0
-"""A rise counts beyond so many standard deviations of chance: a textbook bound of 95 %."""
+"""Standard deviations of chance beyond which a rise counts: a textbook bound of 95 %."""
 
 
 def spread(values: Sequence[float]) -> float:

@@ -24,9 +24,9 @@ from vllm_watch.health.signals import Signalled
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 
 CADENCE_OF = 17
-"""The cadence of an engine (seconds between its lines) is found from so many newest lines."""
+"""Newest lines that give the cadence of an engine (seconds between its lines)."""
 MOST_SEEN = 64
-"""The observed capacity is the median of at most so many samples of an engine."""
+"""Most samples of an engine whose median is the observed capacity."""
 
 
 class Row(NamedTuple):

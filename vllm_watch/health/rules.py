@@ -95,7 +95,7 @@ class Rule:
     when: tuple[Test, ...]
     clear: tuple[Test, ...]
     hold: tuple[str | float, str | float]
-    """Settings: samples needed, of so many most recent ones."""
+    """Settings: how many samples are needed, of how many most recent ones."""
     title: str
     detail: str
     remedy: str

@@ -21,7 +21,7 @@ MOST_RATES = 2_048
 """Rates kept for the run's median; when full, every second one is dropped."""
 FEWEST_RATES = 3
 USUAL_LIMITS = frozenset({8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0})
-"""Batch limits that vLLM chooses or users often set: if so many run, that may be the limit."""
+"""Batch limits that vLLM chooses or users often set: if as many run, that may be the limit."""
 Source = TypeVar("Source")
 Before = tuple[float | None, float | None, float | None]
 
@@ -41,7 +41,7 @@ class Signalled(dict[str, float], Generic[Source]):
         source: Source,
         table: Mapping[str, Callable[[Source, Signalled[Source]], float | None]],
     ) -> None:
-        """Begin with `values`; others are `facts` of the start-up, or derived as `table` tells."""
+        """Begin with `values`; others are `facts` of the start-up, or derived by `table`."""
         dict.__init__(self, values)
         self.facts, self.source, self.table = facts, source, table
 

@@ -17,7 +17,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.robustfigures import rise
 
 MANY = 1_500
-"""From so many samples on, importing numpy pays."""
+"""Fewest samples for which importing numpy pays."""
 _MOST_FILLS = 40
 """Samples by which a rise is judged."""
 Columns = tuple["array[float]", "array[float]", "array[float]"]

@@ -41,7 +41,7 @@ def startup_facts(
     """
     names = f"{model or ''} {known.model or ''}".lower()
     device, dtype = known.device_config, known.kv_cache_dtype
-    told: dict[str, float | None] = {
+    stated: dict[str, float | None] = {
         **{name: getattr(known, name) for name in _NUMBERS},
         "context_tokens": context_tokens(known),
         "eager": known.enforce_eager,
@@ -53,7 +53,7 @@ def startup_facts(
         "vision_language": _VISION.search(model.lower()) is not None if model else None,
         "model_billions": model_billions(model or ""),
     }
-    facts = {name: float(value) for name, value in told.items() if value is not None}
+    facts = {name: float(value) for name, value in stated.items() if value is not None}
     if batch_limit is not None:
         facts.setdefault("max_num_seqs", float(batch_limit))
     if facts.get("num_gpu_blocks") and facts.get("num_gpu_blocks_override"):

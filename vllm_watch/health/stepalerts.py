@@ -20,7 +20,7 @@ WINDOW = 10.0
 _FEWEST_SECONDS = 4
 """Seconds without prompts, at one batch, needed to know the time of a step."""
 _FEWEST_STEPS = 10
-"""Below so many steps a second, stamps of whole seconds are too coarse."""
+"""Fewest steps a second for which stamps of whole seconds are fine enough."""
 _SAME_BATCH = 0.2
 """Two seconds have the same batch if their running requests differ by at most this share."""
 _BATCH_FACTOR = 1.25

@@ -33,7 +33,7 @@ _EXPLAINS = {
 }
 """Trends that explain others."""
 _SETTLED_SECONDS = 600.0
-"""After so many seconds all engines have written their line of a round."""
+"""Seconds after which all engines have written their line of a round."""
 
 
 class Trends:

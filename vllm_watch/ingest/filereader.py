@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vllm_watch.sources.standard_input import StandardInput
 
 PEEK = 64 * 1024
-"""A log's newest stamp is searched in so many bytes at its end."""
+"""Bytes at a log's end in which its newest stamp is searched."""
 
 HEAD = 256 * 1024
 """Bytes at a large log's beginning that are read with its newest part: they hold the start-up."""

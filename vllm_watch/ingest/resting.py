@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from vllm_watch.sources.filesystems import LOCAL
 
 MANY = 200
-"""From so many files on, some may rest: fewer cost almost nothing."""
+"""Fewest files of which some may rest: fewer cost almost nothing."""
 QUIET_SECONDS = 60.0
 """Seconds without growth after which a file rests."""
 RARELY = 10

@@ -50,9 +50,9 @@ PIPE = 1 << 20
 BEFORE = 256 * 1024
 """Bytes before a section from which the state at its beginning is guessed."""
 MOST_VAIN = 2
-"""The process ends after so many sections in a row that the reader could not use."""
+"""Sections in a row without use for the reader, after which the process ends."""
 PATIENCE = 1.0, 10.0
-"""Limits of the seconds that the reader waits: as long as the last section took."""
+"""Limits of the seconds that the reader waits: as many as have passed since the last section."""
 
 Section: TypeAlias = "dict[tuple[int, int], Scanned]"
 """What was read of a section: by offset and size of each chunk."""
@@ -123,7 +123,7 @@ class Ahead:
         self._results = _Results(read)
         self._pipe: io.BufferedReader | None = io.BufferedReader(self._results)
         self._received = time.monotonic()
-        """When the newest section was received, or waited for in vain."""
+        """When the newest section was received, or did not come in time."""
         self._place = first.identity, first.offset + len(first.data)
         """File and offset of the next chunk."""
         self._stop = 0

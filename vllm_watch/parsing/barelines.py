@@ -16,7 +16,7 @@ from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader, process_of
 LONGEST_PREFIX = 400
 """Bytes of wrappers that may come before a line."""
 LONGEST_LINE = 32_768
-"""Bytes of such a line that are read."""
+"""Most bytes of a line that are read."""
 LONGEST_BAR = 1 << 20
 """Progress bars rewrite themselves in one line, which can grow long."""
 

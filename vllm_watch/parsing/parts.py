@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics that such a body has."""
+        """The metrics of all bodies of this shape."""
         return [name for name, _, _ in self.picks]
 
 

@@ -30,7 +30,7 @@ class Scan:
 
     @property
     def records(self) -> list[Record]:
-        """Return the items with each line of a table as a record of its own."""
+        """Return the items with each line of a table as a separate record."""
         return records_of(self.items)
 
     def saw(self, time: float) -> None:

@@ -39,9 +39,9 @@ SHORT_LINE = 24
 MAIN_SHARE = 0.75
 """From this share of lines on, nearly all lines have a form."""
 CLOSELY = 16
-"""After a block of mixed lines, so many further blocks are compared line by line."""
+"""Blocks that are compared line by line after a block of mixed lines."""
 FEWEST = 8
-"""A form is usual if so many lines of the piece it is learnt from have it."""
+"""Fewest lines of a piece that make their form usual."""
 WORTH_LEARNING = 4
 """Further forms are searched when more than one in this many bytes is left."""
 _ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)

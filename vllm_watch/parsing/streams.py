@@ -20,16 +20,16 @@ from vllm_watch.parsing.wrappers import MOST_LAYERS, Layer, Unwrapper
 MAIN = ""
 """The part of a log that is its own server."""
 _LOOKED_AT = 16
-"""A name is searched in so many lines at a block's beginning.
+"""Lines at a block's beginning in which a name is searched.
 
 In a stream with names, all lines have one, except for a headline or two.
 """
 _SEARCHED = 64 * 1024
-"""Names that only some lines have are searched in so many bytes at a block's beginning."""
+"""Bytes at a block's beginning in which names that only some lines have are searched."""
 _MOST_WAITING = 64 * 1024
 """Bytes of lines that wait until it is known what their names are."""
 _MOST_LINES = 8
-"""After so many lines from vLLM without one of a server, a name is that of another process."""
+"""A name with more lines from vLLM, but none of a server, is that of another process."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
 """Most prefixes of lines remembered: each line is searched for them."""
@@ -265,7 +265,7 @@ class Streams:
 
 
 def _clockless(text: bytes) -> bytes:
-    """Return a pattern for a text with any clock time instead of its own."""
+    """Return a pattern for a text that accepts any clock time in it."""
     pattern, at = b"", 0
     for clock in _CLOCK.finditer(text):
         fraction = rb"[.,]\d{1,9}" if clock.group(1) else rb"(?![.,]\d)"

@@ -16,7 +16,7 @@ from vllm_watch.parsing.sieve import Gaps
 
 Row = tuple[bytes, ...]
 FEW = 2
-"""Up to so many stats lines, single records are cheaper than a table."""
+"""Most stats lines for which single records are cheaper than a table."""
 
 
 class TableMaker:

@@ -42,7 +42,7 @@ OFFSET_TOLERANCE = 120.0
 """A measured offset counts if it is this close to a quarter."""
 _LEAP_YEARS_BACK = 8
 MANY_STAMPS = 64
-"""From so many stamps on, columns are faster than single stamps."""
+"""Fewest stamps that are read faster as columns than one by one."""
 _LENGTH = len(b"11-23 09:05:08")
 MOST_HOURS = 64
 """Most hours whose beginnings are cached."""

@@ -20,7 +20,7 @@ HEAD = 4096
 TAIL = 64
 """Bytes before the read position that must be unchanged; if not, the file was rewritten."""
 SAME = 256
-"""Two files are one log if so many of their first bytes are equal: those contain stamps."""
+"""First bytes that are equal only in files of the same log: they contain stamps."""
 
 Identity = tuple[int, int]
 """Device and inode."""

@@ -17,7 +17,7 @@ STDIN = "-"
 _PACKED = ("", ".gz", ".zst")
 """Possible endings of a log's or a companion's name if it was saved compressed."""
 MANY = 16
-"""From so many logs in one folder on, it is listed once, instead of asking for each companion."""
+"""Fewest logs in a folder for which it is listed once, instead of asking for each companion."""
 _LOGS = tuple(".log" + packed for packed in _PACKED)
 _TWIN_ENDINGS = (".err",)
 _PBS_ENDINGS = ("_pbs.out", "_pbs.err")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
 
 STEP = 0.2
-"""After so many seconds of silence, waiting is interrupted to ask whether to stop."""
+"""Seconds of silence after which waiting is interrupted to ask whether to stop."""
 
 
 class StandardInput:
