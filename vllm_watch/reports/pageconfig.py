@@ -27,7 +27,7 @@ MOST_EVENTS = 300
 _LONGEST_EVENT = 600
 _CONFIG_EVENTS = frozenset({"version", "model", "args", "config", "engine_config"})
 """Events that the configuration table shows already, without secrets."""
-_TOLD = frozenset({"log", "time", "config", "start-up", "unknown", "benchmark"})
+_ELSEWHERE = frozenset({"log", "time", "config", "start-up", "unknown", "benchmark"})
 """Facts with a separate place in the page."""
 _BAR_WIDTH, _BAR_HEIGHT = 1060.0, 24.0
 _PHASE_INKS = 6
@@ -72,7 +72,7 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
         if rows := engine_rows(summary):
             yield table(ENGINE_HEADS, rows)
     details = [finding.detail for finding in summary.findings if finding.detail]
-    facts = [fact for fact in summary_facts(summary, zone) if fact[0] not in _TOLD]
+    facts = [fact for fact in summary_facts(summary, zone) if fact[0] not in _ELSEWHERE]
     said = [words for label, words in facts if label == "why" and _is_in(words, details)]
     yield _list([fact for fact in facts if fact[1] not in said])
     if summary.benchmarks:

@@ -10,7 +10,7 @@ from vllm_watch.core.percentiles import percentile
 
 MOST_VALUES = 500_000
 """Most measurements kept of an interval; beyond that every second one is dropped, repeatedly."""
-ALWAYS_TOLD = ("stop", "length", "abort")
+ALWAYS_REPORTED = ("stop", "length", "abort")
 """Reasons for the end of a request that are reported also if they are 0."""
 
 
@@ -83,7 +83,7 @@ class Interval:
         ]
         if not any(parts) and not self.preemptions:
             return None
-        reasons = [*ALWAYS_TOLD, *sorted(self.finished.keys() - set(ALWAYS_TOLD))]
+        reasons = [*ALWAYS_REPORTED, *sorted(self.finished.keys() - set(ALWAYS_REPORTED))]
         ended = ", ".join(f"{self.finished[reason]} {reason}" for reason in reasons)
         texts = [part for part in parts if part]
         texts += [f"finished: {ended}", f"preemptions: {self.preemptions}"]

@@ -126,20 +126,20 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         judgement = monitor.alerts(server, run)
         spans, key = judgement.spans(), (name, limit, len(judgement.steps))
         known = run.memo.get("alert lines")
-        if known is not None and known[0] == key and isinstance(known[1], _Told):
-            told = known[1]
-            if told.spans is spans and told.newest <= until:
-                found += told.lines
+        if known is not None and known[0] == key and isinstance(known[1], _Lines):
+            kept = known[1]
+            if kept.spans is spans and kept.newest <= until:
+                found += kept.lines
                 continue
         newest = max(map(_newest, spans), default=-math.inf)
-        told = _Told(spans, newest, [*_lines_of(monitor.case(server, run), name, until, limit)])
+        kept = _Lines(spans, newest, [*_lines_of(monitor.case(server, run), name, until, limit)])
         if newest <= until:
-            run.memo["alert lines"] = key, told
-        found += told.lines
+            run.memo["alert lines"] = key, kept
+        found += kept.lines
     return found
 
 
-class _Told(NamedTuple):
+class _Lines(NamedTuple):
     """Alerts and the lines about them."""
 
     spans: list[AlertSpan]

@@ -90,7 +90,7 @@ def _remedy(problem: Problem) -> tuple[str, ...]:
     if not finding.flags:
         return (with_key(finding.remedy, short=True),) if finding.remedy else ()
     forms = dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0]))
-    return tuple(told for form in forms for told in with_condition(form, finding))
+    return tuple(text for form in forms for text in with_condition(form, finding))
 
 
 def _all_well(view: ScreenView) -> Verdict:

@@ -152,9 +152,9 @@ class ViewMaker:
         facts, errors, story = self._about_row(row, moment, live, window)
         charts = charts_of(self._monitor.store.servers[row.source], row.moment, choices.charts)
         if story is not None and row.state.name in ("ready", "no-stats"):
-            told = tuple(name for name in charts if not CHART_BY_NAME[name].always)
-            if told and row.moment - (row.state.since or row.moment) >= QUIET_SECONDS:
-                story, charts = None, told
+            filled = tuple(name for name in charts if not CHART_BY_NAME[name].always)
+            if filled and row.moment - (row.state.since or row.moment) >= QUIET_SECONDS:
+                story, charts = None, filled
         return _Shown(
             self._drawings_of(row, drawings, timeline),
             facts,

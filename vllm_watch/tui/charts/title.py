@@ -197,8 +197,8 @@ def _title(
     """Return the title's pieces, the heading first."""
     muted = palette.get("muted", "")
     pieces = [(f" {title}", f"bold {palette.get('text', '')}".strip())]
-    behind = spec.kind != "lines"
-    if form.unit and spec.unit and not behind:
+    at_end = spec.kind != "lines"  # the unit
+    if form.unit and spec.unit and not at_end:
         pieces.append((f" {spec.unit}", muted))
     pieces += [(form.gap + text, ink) for text, ink in clocks[form.clock : form.clock + 1]]
     for index, entry in enumerate(entries):
@@ -211,13 +211,13 @@ def _title(
         if name:
             beside = marker in ("↑", "↓") and len(form.gap) == 1
             pieces.append((f" {name}" if marker and not beside else name, muted))
-        alone = behind and len(entries) == 1  # nothing after it could move
+        alone = at_end and len(entries) == 1  # nothing after it could move
         if value := entry.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (entry.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))
             pieces.append((f"{ABOUT}{value}" if spec.estimated else value, entry.value_ink))
     by_sign = spec.unit in title.split()
-    if spec.unit and behind and form.values and not by_sign and (form.unit or len(spec.unit) == 1):
+    if spec.unit and at_end and form.values and not by_sign and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
     return pieces
 

@@ -151,7 +151,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
     def on_descendant_focus(self) -> None:
         """Show the keys of the focused widget now, because nothing else may cause a drawing."""
         for keys in self.query(KeyLine):
-            keys.redraw(anew=True)
+            keys.redraw(always=True)
 
     def news(self, sources: Collection[str] | None = None) -> None:
         """Draw soon: these servers wrote, or anything happened."""

@@ -34,7 +34,7 @@ class BigChart(ChartPane):
     def show_chart(self, name: str) -> None:
         """Show another chart."""
         self._chart = name
-        self.redraw(anew=True)
+        self.redraw(always=True)
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when its picture or the findings below change."""

@@ -101,11 +101,11 @@ class Block:
         if kept and len(kept) < len(self.remedy) and self.remedy[-1] in IF_ALONE:
             flag, room = kept[-1], self.width - len(_lead(self.width)) - 2
             for old in (flag, _OLD_VALUE.sub("", flag)):
-                told = next(
+                last = next(
                     (each for end in IF_ALONE if cell_len(each := f"{old} {end}") <= room), ""
                 )
-                if told:
-                    self.remedy = [*kept[:-1], told]
+                if last:
+                    self.remedy = [*kept[:-1], last]
                     return
             self.times = IF_ALONE[1:]
         self.remedy = kept
@@ -125,9 +125,9 @@ class Block:
             mores = [more, more.partition(":")[0]] if more else []
             hints = self.hints if self.remedy == self.whole else []
             rights = [f"{hint}  {each}" for hint in hints[:1] for each in mores]
-            told = self._beside(remedy[-1], [*rights, *mores, *([] if more else hints)])
-            if told is not None:
-                return [head, *reason, *remedy[:-1], told]
+            last = self._beside(remedy[-1], [*rights, *mores, *([] if more else hints)])
+            if last is not None:
+                return [head, *reason, *remedy[:-1], last]
         if more:
             number = more.partition(":")[0]
             rights = [*(f"{time}  {more}" for time in self.times), more, number]
@@ -139,9 +139,9 @@ class Block:
 
     def _timed(self, rights: Sequence[str]) -> Text:
         """Return the head with the longest of `rights` that fits beside it."""
-        told = self._beside(self.head, rights)
-        if told is not None:
-            return told
+        timed = self._beside(self.head, rights)
+        if timed is not None:
+            return timed
         head = self.head.copy()
         head.truncate(self.width, overflow="ellipsis")
         return head
@@ -239,10 +239,10 @@ def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
     remedy, whole = [*remedy, *below], [*whole, *below]
     if before is not None and before.finding.flags:
         forms = (flag_words(before.finding), " ".join(before.finding.flags))
-        told = next((TRY + form for form in forms if cell_len(TRY + form) <= room), "")
-        if told:
-            below, hints = _on_condition(before.finding, told, width)
-            whole = [*(whole if width >= WORDY else remedy), told, *below]
+        line = next((TRY + form for form in forms if cell_len(TRY + form) <= room), "")
+        if line:
+            below, hints = _on_condition(before.finding, line, width)
+            whole = [*(whole if width >= WORDY else remedy), line, *below]
     return Advice(remedy, whole, hints)
 
 
@@ -252,8 +252,8 @@ def _quotes(problem: Problem) -> Sequence[str]:
     at_its_end = row.state.name in ("dead", "ended") and finding.since == row.state.since
     if finding.metric is not None or finding.until is not None or not at_its_end:
         return ()
-    told = [line for line in row.first_errors if not finding.detail.startswith(line[:_ALIKE])]
-    return told or ([] if row.first_errors else [NO_ERROR])
+    quoted = [line for line in row.first_errors if not finding.detail.startswith(line[:_ALIKE])]
+    return quoted or ([] if row.first_errors else [NO_ERROR])
 
 
 def _is_unproved(problem: Problem) -> bool:
@@ -269,8 +269,8 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
     if not wordy and _is_unproved(problem):
         length = how_long(finding, state.since)
         lasted = [f"before: {finding.word} {length}, {UNPROVED}"] if length else []
-        told = (*lasted, f"before: {finding.word}, {UNPROVED}", f"{finding.word} before")
-        return next((text for text in told if cell_len(text) <= room), told[-1]), finding.detail
+        heads = (*lasted, f"before: {finding.word}, {UNPROVED}", f"{finding.word} before")
+        return next((text for text in heads if cell_len(text) <= room), heads[-1]), finding.detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
         words = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")

@@ -192,7 +192,7 @@ class Findings(Framed):
             last = len(self.view.problems) - 1
             self._index = max(0, min(last, self._index + step))
             self._chosen = _key(self.view.problems[self._index])
-            self.redraw(anew=True)
+            self.redraw(always=True)
 
     def action_open(self) -> None:
         """Ask for the evidence of the finding under the cursor."""

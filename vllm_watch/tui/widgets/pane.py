@@ -41,15 +41,15 @@ class Pane(Widget):
         self.view = view
         self.redraw()
 
-    def redraw(self, *, anew: bool = False) -> None:
-        """Draw the view if it differs from the one before; with `anew` always."""
+    def redraw(self, *, always: bool = False) -> None:
+        """Draw the view if it differs from the one before; with `always`, in any case."""
         if self.view is None or not self.display:
             return
         width, height = self.size
         if width < 1 or height < 1:
             return
         key = (width, height, self.app.theme, self.key(self.view))
-        if key == self._key and not anew:
+        if key == self._key and not always:
             return
         self._key = key
         drawn = self.strips(self.view, width, height, palette_of(self.app))[:height]
