@@ -49,8 +49,8 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
     [
         (90, "Throughput :8003  at 09:10:00  ↑ generation 1,246  ↓ prompt 297 tok/s"),
         (60, "tok/s :8003  at 09:10:00  ↑ gen 1,246  ↓ prompt 297"),
-        (40, "tok/s last ↑gen 1,246 ↓prompt 297"),
-        (36, "tok/s :8003 last ↑gen ↓prompt"),
+        (40, "tok/s :8003 at 09:10:00 ↑1.2k ↓297"),
+        (36, "tok/s at 09:10:00 ↑1,246 ↓297"),
     ],
 )
 def test_a_title_shows_the_unit_before_the_name(width: int, title: str) -> None:

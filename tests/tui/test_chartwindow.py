@@ -72,7 +72,7 @@ def test_the_charts_of_a_server_that_is_gone_end_at_its_end() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
     for clock in ("08:52:20", "08:59:00"):
         start, end = view_at(monitor, clock).drawings.span
-        assert at("08:51:50") < end < at("08:51:56")
+        assert at("08:51:45") < end < at("08:51:50")
         assert at("08:49:50") < start < at("08:50:01")
 
 

@@ -8,8 +8,8 @@ from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.tui.timeline import FITTED, MARGIN
 
-AFTER = 0.08
-"""Share of a chart after the end of its server: room for the word that marks the end."""
+AFTER = 0.03
+"""Share of a chart after the end of its server: the mark of the end is not at the rim."""
 STARTUP_SHARE = 0.2
 """Largest share of the chart for a start-up; a longer one is left out."""
 
@@ -25,10 +25,9 @@ def server_window(
     end = window[1] if gone is None else server.clock.ours(gone)
     if gone is not None and end < window[1]:
         length = window[1] - window[0]
-        span = min(length, max(60.0, gone - (server.runs[0].first_stamp or gone)))
-        end += span * AFTER
-        window = end - length, end
-        return _young(server, window, exact=True)
+        start, _ = _young(server, (end - length, end), exact=True)
+        margin = AFTER * max(60.0, end - start)
+        return max(start, end + margin - length), end + margin
     return _young(server, window)
 
 

@@ -51,13 +51,8 @@ class Canvas:
         if self.free(row, column, 1):
             self.put(row, column, glyph, ink)
 
-    def swap(self, row: int, column: int, old: str, new: str) -> None:
-        """Replace one glyph in a cell that has it, and keep its inks."""
-        if self.free(row, column, 1, over=old) and self._glyphs[row][column] == old:
-            self._glyphs[row][column] = new
-
     def overlay(self, row: int, column: int, glyph: str, ink: str) -> None:
-        """Set one cell's glyph where a fill or nothing is; a block becomes its ground."""
+        """Set one cell's glyph where a fill, a rule or nothing is; a block becomes its ground."""
         if not (0 <= row < self.height and 0 <= column < self.width):
             return
         under = self._glyphs[row][column]
@@ -65,7 +60,7 @@ class Canvas:
             colour = self._inks[row][column]
             if under in "▅▆▇█" and not colour.startswith("reverse"):
                 self._grounds[row][column] = colour
-        elif under != " " and not "\u2800" <= under <= "\u28ff":
+        elif under not in " ─╌" and not "\u2800" <= under <= "\u28ff":
             return
         self._glyphs[row][column], self._inks[row][column] = glyph, ink
 

@@ -20,8 +20,6 @@ WIDE = 2
 _BLANK = 0x2800
 WHOLE = "⣿"
 """A cell with all its dots."""
-GROOVED = "⣛"
-"""The same with one row of dots left out: a thin line through a fill."""
 _NONE = Level(0.0, 0.0)
 _STANDING = ((0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8))
 """Bits of the lowest dots of a cell, by their number: in the left column, in the right one."""
@@ -64,7 +62,7 @@ def fill_dots(
             for above in range(max(heads) // HIGH, -(-max(highs) // HIGH)):
                 _cell(area, column, above, highs, mixed(colour, ground, HAZE))
         if heads == (0, 0):
-            _zero(area, column)
+            _zero(area, column, mixed(colour, ground, LOW))
         else:
             _draw(area, column, heads, colour)
 
@@ -87,7 +85,7 @@ def stack_dots(
             for index in range(len(inks))
         ]
         if not max(heads[-1]):
-            _zero(area, column)
+            _zero(area, column, area.palette.get("zero", ""))
         for index in range(len(inks) - 1):  # two series meet between cells: no gap, no mixture
             whole = HIGH * max(1, round(max(heads[index]) / HIGH))
             if heads[index] != (0, 0) and max(heads[-1]) >= whole + HIGH:
@@ -98,9 +96,11 @@ def stack_dots(
                 heads[index] = one, other
         for index in range(len(inks) - 1, -1, -1):
             foot = max(heads[index - 1]) // HIGH if index else 0
-            over = inks[index + 1] if index + 1 < len(inks) and heads[-1] != heads[index] else ""
+            over = inks[index + 1] if index + 1 < len(inks) else ""
             if index and heads[index] == heads[index - 1]:
                 continue
+            both = min(heads[-1]) // HIGH  # a part of a cell is not on the ground of the series above
+            over = over if both * HIGH >= max(heads[index]) else ""
             _draw(area, column, heads[index], inks[index], foot=foot, over=over)
 
 
@@ -149,8 +149,8 @@ def _cell(
     area.canvas.dots(area.row(above), place, chr(_BLANK | left | right), ink, ground)
 
 
-def _zero(area: Area, column: int) -> None:
+def _zero(area: Area, column: int, ink: str) -> None:
     """Draw a known zero, which is not a gap."""
     row, place = area.row(0), area.left + column
     if area.canvas.free(row, place, 1):
-        area.canvas.put(row, place, "▔" if area.hangs else "▁", area.palette.get("zero", ""))
+        area.canvas.put(row, place, "▔" if area.hangs else "▁", ink)

@@ -48,23 +48,22 @@ def write_notes(
 ) -> None:
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word stands directly after its mark, or before it at the right edge. A space separates a word
-    from the next mark. The worst marks get their words first; where room is short, a lesser mark
-    keeps only the last word of its text, or none.
+    A word stands directly after its mark, or before it where that side has room. A space separates
+    it from other marks and words. The worst marks get their words first; a mark between them may
+    have none.
     """
     free = [True] * columns
     placed = _placed(spec, columns)
     for role in dict.fromkeys(mark.role for _, mark in placed):
         own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
         for place, mark in own:
-            for word in (mark.word, mark.word.rpartition(" ")[2], ""):
-                cells = cell_len(word)
-                first = place if place + cells < columns else place - cells
-                around = free[max(0, first - 1) : first + cells + (2 if word else 1)]
-                if first >= 0 and all(around):
-                    text = mark.glyph + word if first == place else word + mark.glyph
+            cells = cell_len(mark.word)
+            sides = (place, mark.glyph + mark.word), (place - cells, mark.word + mark.glyph)
+            for first, text in (*sides, (place, mark.glyph)):
+                last = first + cell_len(text)
+                if first >= 0 and last <= columns and all(free[max(0, first - 1) : last + 1]):
                     canvas.write(row, left + first, text, palette.get(role, ""))
-                    free[first : first + cells + 1] = [False] * (cells + 1)
+                    free[first:last] = [False] * (last - first)
                     break
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)
@@ -97,7 +96,10 @@ def write_clock(
                 if free[at]:  # otherwise a mark is there, which serves as the tick
                     canvas.put(bottom, left + at, TICK, ink)
                     free[at] = False
-                canvas.write(bottom, left + begin, tick.label, ink)
+                if begin > at:  # a blank parts it from the rule on the side away from its tick
+                    canvas.write(bottom, left + begin, f"{tick.label} ", ink)
+                else:
+                    canvas.write(bottom, left + begin - 1, f" {tick.label}", ink)
                 free[begin : begin + cells] = [False] * cells
                 break
 

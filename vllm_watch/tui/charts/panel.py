@@ -16,6 +16,7 @@ from vllm_watch.tui.charts.frame import LIMIT_REACH
 from vllm_watch.tui.charts.notes import has_notes, write_clock, write_notes
 from vllm_watch.tui.charts.plot import (
     Plot,
+    band_rows,
     draw_band,
     draw_band_label,
     draw_limits,
@@ -249,9 +250,12 @@ def _ends(spec: ChartSpec, columns: int, tops: tuple[float, ...]) -> tuple[float
 
 
 def _scale(plot: Plot, top: float) -> None:
-    """Label the scale: its end, its middle if that is a short number, and zero."""
+    """Label the scale: its end, the edges of its band or else its middle, and zero."""
     _label(plot, plot.rows - 1, "0")
-    if plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
+    band = band_rows(plot, top)
+    for row, edge in band.items():
+        _label(plot, row, axis_label(edge), plot.palette.get("good", ""))
+    if not band and plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
         _label(plot, plot.rows // 2, axis_label(top / 2))
     _label(plot, 0, axis_label(top))
 

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.canvas import Canvas
-from vllm_watch.tui.charts.dots import GROOVED, WHOLE, WIDE
+from vllm_watch.tui.charts.dots import WIDE
 from vllm_watch.tui.charts.fills import EIGHTHS, Area, eighths_of
 from vllm_watch.tui.charts.sampled import Level, levels
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
@@ -25,7 +25,7 @@ EDGE = 0.6
 """How much of their colour the edges of a band have."""
 LEAST_DASHES = 6
 """Fewest cells of a dashed line."""
-MOST_LINES, FAINT = 6, 0.45
+MOST_LINES, FAINT = 6, 0.7
 """Most lines of marks in a plot, and the strength of their colour."""
 
 
@@ -72,20 +72,31 @@ class Plot:
         return Area(self.canvas, self.palette, self.left, 1 + base, rows, hangs)
 
 
-def draw_band(plot: Plot, top: float) -> None:
-    """Draw the band's edges over the judged columns: as faint dashes, within a fill as grooves.
+def band_rows(plot: Plot, top: float) -> dict[int, float]:
+    """Return the rows of the plot at which a band begins and ends, with their values.
 
-    The edge of the curve itself is left as it is.
+    Nothing if the plot is too low to tell them from each other and from the ends of the scale.
     """
+    band = plot.spec.band
+    edges = (band.low, band.high) if band else ()
+    found = {row_of(plot, edge, top): edge for edge in edges}
+    apart = len(found) == len(edges) and not found.keys() & {0, plot.rows - 1}
+    return found if apart else {}
+
+
+def row_of(plot: Plot, value: float, top: float) -> int:
+    """Return the row of the plot, counted from its top, in which a value lies."""
+    return plot.rows - 1 - min(plot.rows - 1, int(value / top * plot.rows - 1e-9))
+
+
+def draw_band(plot: Plot, top: float) -> None:
+    """Draw the band's edges over the judged columns as faint dashes, where nothing is filled."""
     band, ground = plot.spec.band, plot.palette.get("background", "")
     if band is None or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
     ink = mixed(plot.palette.get("good", ""), ground, EDGE)
     for edge in (band.low, band.high):
-        row = plot.rows - min(plot.rows - 1, int(edge / top * plot.rows - 1e-9))
-        for column in range(judged_columns(plot)):
-            plot.canvas.swap(row, plot.left + column, WHOLE, GROOVED)
-        _dashes(plot, row, judged_columns(plot), ink)
+        _dashes(plot, 1 + row_of(plot, edge, top), judged_columns(plot), ink)
 
 
 def _dashes(plot: Plot, row: int, columns: int, ink: str) -> None:
@@ -152,13 +163,13 @@ def draw_limits(plot: Plot, top: float) -> None:
         texts = limit.texts()
         if limit.value > top:  # too far above what there is
             continue
-        row = plot.rows - min(plot.rows - 1, int(limit.value / top * plot.rows - 1e-9))
+        row = 1 + row_of(plot, limit.value, top)
         _dashes(plot, row, plot.columns, ink)
         write_free(plot, (row,), texts, ink, over="╌")
 
 
 def draw_mark_lines(plot: Plot) -> None:
-    """Draw a faint line up from each of the worst marks, where nothing else is."""
+    """Draw a faint line from top to bottom at each of the worst marks, through all but words."""
     ground = plot.palette.get("background", "")
     worst = [mark for mark in plot.spec.marks if mark.role == "critical"]
     drawn: set[int] = set()
@@ -169,4 +180,4 @@ def draw_mark_lines(plot: Plot) -> None:
             continue
         drawn.add(column)
         for row in range(plot.rows):
-            plot.canvas.fill(1 + row, plot.left + column, "┊", ink)
+            plot.canvas.overlay(1 + row, plot.left + column, "┊", ink)

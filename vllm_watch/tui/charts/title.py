@@ -101,6 +101,10 @@ NAMED_FORMS = (
     Form(unit=False, names=SHORT, values="plain", clock=2, gap=" "),
 )
 """The forms with the name of every line: a shorter title is better than a value without a name."""
+SIGNED_FORMS = tuple(
+    Form(unit=False, names=0, values=values, gap=" ") for values in ("plain", "brief")
+)
+"""Forms in which each line has only its sign: for old values, whose time must have room."""
 VALUELESS = Form(unit=False, names=SHORT, values="", clock=1, gap=" ")
 """The form of a title whose values are old: they must not look like new ones."""
 FORMS_ALONE = tuple(form for form in FORMS if form.values)
@@ -123,12 +127,13 @@ def title_pieces(
     pieces: list[Piece] = []
     titles = spec.title.split("|")
     old = len(clocks) == 2 and spec.cursor is None
-    for title, form in _named(titles, spec.unit, old=old) if len(entries) > 1 else ():
+    by_sign = all(entry.marker in "↑↓" for entry in entries)  # by their signs alone
+    forms = _named(titles, spec.unit, SIGNED_FORMS if old and by_sign else (), old=old)
+    for title, form in forms if len(entries) > 1 else ():
         pieces = _title(form, title, spec, entries, clocks, palette)
         if cells_of(pieces) <= room:
             return pieces
     title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
-    by_sign = all(entry.marker in "↑↓" for entry in entries)  # by their signs alone
     for form in FORMS if len(entries) != 1 else FORMS_ALONE:
         if not form.names and not by_sign:
             continue
@@ -142,15 +147,18 @@ def title_pieces(
     return pieces
 
 
-def _named(titles: Sequence[str], unit: str, *, old: bool) -> Iterator[tuple[str, Form]]:
+def _named(
+    titles: Sequence[str], unit: str, signed: Sequence[Form], *, old: bool
+) -> Iterator[tuple[str, Form]]:
     """Yield titles and forms that name every line: first those that tell the unit and the time.
 
-    `old`: all values are. Then first the server's name is left out, which is shown elsewhere, then
-    the values, and only then the time.
+    `old`: all values are. Then first the names are left out where `signed` forms tell the lines
+    apart, then the server's name, which is shown elsewhere, then the values, and only then the
+    time.
     """
     timeless = NAMED_FORMS[-1]
     timed = [form for form in NAMED_FORMS if form is not timeless]
-    pairs = [(title, form) for title in titles for form in timed]
+    pairs = [(title, form) for title in titles for form in (*timed, *signed)]
     pairs += [(title, VALUELESS) for title in titles if old]
     pairs += [(title, timeless) for title in titles]
     untold = [
@@ -208,16 +216,16 @@ def _title(
             name = ""  # a single line needs none
         if name or len(entries) > 1:
             pieces.append((form.gap + marker, entry.ink if marker == entry.marker else muted))
+        beside = marker in ("↑", "↓") and len(form.gap) == 1
         if name:
-            beside = marker in ("↑", "↓") and len(form.gap) == 1
             pieces.append((f" {name}" if marker and not beside else name, muted))
         alone = at_end and len(entries) == 1  # nothing after it could move
         if value := entry.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (entry.marker and not form.names)
-            pieces.append((" " if close else form.gap, muted))
+            pieces.append(("" if beside and not name else " " if close else form.gap, muted))
             pieces.append((f"{ABOUT}{value}" if spec.estimated else value, entry.value_ink))
-    by_sign = spec.unit in title.split()
-    if spec.unit and at_end and form.values and not by_sign and (form.unit or len(spec.unit) == 1):
+    in_title = spec.unit in title.split()
+    if spec.unit and at_end and form.values and not in_title and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
     return pieces
 
