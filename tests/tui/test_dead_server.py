@@ -280,17 +280,19 @@ def test_the_rate_of_an_idle_server_is_not_as_loud_as_that_of_a_busy_one(fleet: 
     """The rate is of the ten seconds before, in which it was still busy."""
     busy = view_at(fleet, "08:54:45").rows[0]
     idle = replace(busy, state=replace(busy.state, name="idle"))
+    slow = replace(idle, values=replace(idle.values, generation_tps=35.6))
+    assert "was 35.6" in table(replace(view_at(fleet, "08:54:45"), rows=(slow,)), 120)[1]
     for row, ink in (busy, ""), (idle, PALETTE["muted"]):
-        table = Table([row], 120, PALETTE, HealthSettings())
-        gen = [column for column in table.columns if column.key == "gen"]
-        cell = table.drawer(lambda *_: Text()).draw(row, gen)
-        assert cell.plain.strip() == "14,637"
+        drawn = Table([row], 120, PALETTE, HealthSettings())
+        gen = [column for column in drawn.columns if column.key == "gen"]
+        cell = drawn.drawer(lambda *_: Text()).draw(row, gen)
+        assert cell.plain.strip() == "14,637", "there is no room for the word"
         assert any(ink in str(span.style) for span in cell.spans) == bool(ink)
 
 
 def test_columns_without_numbers_have_no_heads(fleet: Monitor, dead: ScreenView) -> None:
     """At 08:54:45 :8001 is at work; at 08:52:40 it has not begun."""
-    numbers = {"RUN/WAIT", "KV", "HITS", "/REQ", "AGE", "tok/s"}
+    numbers = {"RUN/WAIT", "KV", "HITS", "tok/s/req", "AGE", "tok/s"}
     for width in (60, 80, 120, 160):
         assert not numbers & set(table(dead, width)[0].split())
         assert numbers & set(table(view_at(fleet, "08:54:45"), width)[0].split()) >= {"KV"}

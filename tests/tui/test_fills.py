@@ -350,9 +350,12 @@ def drawn_lines(spec: ChartSpec, width: int) -> list[str]:
     return [strip.text for strip in draw_panel(spec, width, 12, PALETTE, UTC).strips()]
 
 
-def test_dots_of_a_ribbon_are_named_where_there_is_room() -> None:
+def test_a_ribbon_has_no_dots_without_their_word() -> None:
     starting, busy, dead = Step(None, "starting"), Step(5.0, "busy"), Step(None, "dead")
     text = ribbon_text([*[starting] * 14, *[busy] * 3, *[dead] * 5], PALETTE).plain
     assert text == "⋅⋅ starting ⋅⋅▇▇▇dead "
     assert ribbon_text([dead] * 9, PALETTE).plain == "· dead ··"
-    assert ribbon_text([*[starting] * 6, *[dead] * 4], PALETTE).plain == "start ····"
+    assert ribbon_text([*[starting] * 6, *[dead] * 4], PALETTE).plain.isspace()
+    canvas = Canvas(14, 3)
+    draw_ribbon(canvas, [starting] * 14, 0, 0, 3, PALETTE)
+    assert canvas.text().plain.split("\n")[-1] == "⋅⋅ starting ⋅⋅"

@@ -39,7 +39,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     if worst is None:
         return _all_well(view)
     others = view.problems.troubled - 1
-    aside = f"+{others} more" if others > 0 else ""
+    aside = f"+{_servers(others).replace(' ', ' more ')}" if others > 0 else ""
     if worst.row.state.name in ("dead", "ended"):
         return _death(view, worst, aside)
     finding = worst.finding

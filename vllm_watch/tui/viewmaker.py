@@ -51,6 +51,8 @@ _ORDER = (
     ("■", "stopped"),
     ("?", "no stats"),
 )
+_SHARED = ("…", "○", "■")
+"""Shapes of several states: if all servers of a shape are in one state, its name is the word."""
 
 
 _About = tuple[Facts, bool, Story | None]
@@ -322,6 +324,9 @@ def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
     words = dict(_ORDER)
     if found["✖"] and any(one.shape == "✖" and one.row.state.name != "dead" for one in kept):
         words["✖"] = "critical"
+    for shape in _SHARED:
+        names = {one.row.state.name for one in kept if one.shape == shape}
+        words[shape] = names.pop() if len(names) == 1 else words[shape]
     return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
 
 

@@ -17,14 +17,14 @@ _PIXELS = {
     "–": "        ###        ",
 }
 """Five rows of three pixels, separated by a blank."""
-_SMALL = {",": "  ▄", ".": "  ▄"}
-"""Signs of one cell, a row each from the top."""
+_SMALL = {",": "  ▌", ".": "  ▀"}
+"""Signs of one cell, a row each from the top: a point on the line, a comma that goes below it."""
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
 def _glyph(sign: str) -> tuple[str, ...]:
     if sign in _SMALL:
-        return tuple(" " if row < ROWS - 1 else "▖" for row in range(ROWS))
+        return tuple(_SMALL[sign])
     pixels = _PIXELS.get(sign)
     if pixels is None:
         return tuple(sign if row == ROWS - 1 else " " * len(sign) for row in range(ROWS))
@@ -43,7 +43,8 @@ def big_text(text: str) -> tuple[str, str, str]:
     rows = ["", "", ""]
     for index, sign in enumerate(text):
         glyph = _GLYPHS.get(sign) or _glyph(sign)
-        gap = " " if index and sign not in _SMALL and text[index - 1] not in _SMALL else ""
+        close = sign == "," or text[index - 1 : index] == ","
+        gap = " " if index and not close else ""
         for row in range(ROWS):
             rows[row] += gap + glyph[row]
     return rows[0], rows[1], rows[2]

@@ -35,8 +35,8 @@ ROLES = {
 """State of a server to the role of its colour."""
 _SIGNS = {"starting": "⋅", "dead": "·", "over": "─", "idle": "▁"}
 """The sign of a state if nothing is generated, readable without colour; without one: a gap."""
-_WORDS = {"starting": ("starting", "start"), "dead": ("dead",)}
-"""What the dots of a state mean, the longest form first."""
+_WORDS = {"starting": ("starting", "note"), "dead": ("dead", "critical")}
+"""What the dots of a state mean, and the role of the word's colour."""
 HIGHEST = 7
 """Eighths of a row, so that neighbouring rows stay separate."""
 
@@ -51,36 +51,42 @@ def ribbon_text(
     words = _words(steps)
     for index, step in enumerate(steps):
         marked = index == cursor
-        own = palette.get("cursor" if marked else ROLES[step.state], "")
+        sign, role = words.get(index, ("", ROLES[step.state]))
+        own = palette.get("cursor" if marked else role, "")
         if own != ink and glyphs:
             text.append(glyphs, style_of(ink))
             glyphs = ""
         ink = own
-        glyphs += "│" if marked else words.get(index) or _glyph(step, top)
+        glyphs += "│" if marked else sign or _glyph(step, top)
     if glyphs:
         text.append(glyphs, style_of(ink))
     return text
 
 
-def _words(steps: Sequence[Step]) -> dict[int, str]:
-    """Return the signs of words in stretches of dots, by step: what the dots mean."""
-    found: dict[int, str] = {}
+def _words(steps: Sequence[Step]) -> dict[int, tuple[str, str]]:
+    """Return the signs of words in stretches of dots, and their roles, by step.
+
+    A stretch too short for its word is blank: dots alone say nothing.
+    """
+    found: dict[int, tuple[str, str]] = {}
     begin = 0
     for index in range(1, len(steps) + 1):
         if index < len(steps) and _dots(steps[index]) == _dots(steps[begin]):
             continue
         room = index - begin
-        word = next((each for each in _dots(steps[begin]) if len(each) < room), "")
+        word, role = _dots(steps[begin])
         if word:
             text = f" {word} " if len(word) + 2 <= room else f"{word} "
-            found |= dict(enumerate(text, begin + (room - len(text)) // 2))
+            text = text if len(text) <= room else " " * room
+            signs = enumerate(text, begin + (room - len(text)) // 2)
+            found |= {place: (sign, role) for place, sign in signs}
         begin = index
     return found
 
 
-def _dots(step: Step) -> Sequence[str]:
-    """Return what the dots of a step mean; nothing where it has none."""
-    return _WORDS.get(step.state, ()) if step.rate is None else ()
+def _dots(step: Step) -> tuple[str, str]:
+    """Return what the dots of a step mean, and the word's role; nothing where it has none."""
+    return _WORDS.get(step.state, ("", "")) if step.rate is None else ("", "")
 
 
 def _glyph(step: Step, top: float) -> str:
@@ -103,10 +109,12 @@ def draw_ribbon(
     """Draw a ribbon `rows` high with its upper left cell at `row`, `column`: a coloured area."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     ground, smooth = palette.get("background", ""), palette.get("shading", SMOOTH) == SMOOTH
+    words = _words(steps)
     for offset, step in enumerate(steps):
-        ink, place = palette.get(ROLES[step.state], ""), column + offset
+        sign, role = words.get(offset, ("", ROLES[step.state]))
+        ink, place = palette.get(role, ""), column + offset
         if step.rate is None or top <= 0:
-            canvas.put(row + rows - 1, place, _glyph(step, top), ink)
+            canvas.put(row + rows - 1, place, sign or _glyph(step, top), ink)
             continue
         head = max(1, round(step.rate / top * (rows * EIGHTHS - 1)))
         for above in range((head + EIGHTHS - 1) // EIGHTHS):

@@ -46,7 +46,7 @@ _WIDE = (
     _LOAD,
     Column("kv", "KV", 17),
     Column("hits", "HITS", 6, right=True),
-    Column("each", "/REQ", 6, right=True),
+    Column("each", "tok/s/req", 9, right=True),
     Column("age", "AGE", 5, right=True),
 )
 _USUAL = (*_LEAD, _RIBBON, _LOAD, Column("kv", "KV", 15), Column("age", "AGE", 5, right=True))
@@ -316,10 +316,13 @@ class CellDrawer:
             role = "critical"
         return Text(row.word, style=self._palette[role])
 
-    def _rate(self, row: Row, _: int) -> Text:
+    def _rate(self, row: Row, width: int) -> Text:
         """Return tokens per second; an idle server's are of the interval in which it still ran."""
-        style = self._palette["muted"] if row.state.name == "idle" else ""
-        return Text(figures.rate(row.values.generation_tps), style)
+        rate = figures.rate(row.values.generation_tps)
+        if row.state.name != "idle":
+            return Text(rate)
+        told = f"was {rate}" if row.values.generation_tps else rate
+        return Text(told if len(told) <= width else rate, self._palette["muted"])
 
     def _load(self, row: Row, _: int) -> Text:
         values = row.values

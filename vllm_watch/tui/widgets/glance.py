@@ -63,15 +63,22 @@ class Glance(Pane):
         for shape, word, number in view.counts:
             text = f"{shape} {number} {word}  " if width >= _WORDY else f"{shape}{number} "
             left.append(text, style=palette[SHAPE_ROLES[shape]])
-        if view.total_tps is not None:
-            left.append(f" {short_rate(view.total_tps)} tok/s", style="bold")
-            if width >= _WORDY and sum(number for *_, number in view.counts) > 1:
-                left.append(" in all", style=palette["muted"])
         right = self._right(view, view.mode, width, palette)
         self._film_ends = right.cell_len
-        if left.cell_len + right.cell_len >= width:  # ×20 says that it is a replay, too
-            right = self._right(view, view.mode.removeprefix("REPLAY "), width, palette)
+        rate = self._rate(view, width, palette)
+        if left.cell_len + rate.cell_len + right.cell_len < width:
+            left.append_text(rate)
         return [beside(left, right, width)]
+
+    @staticmethod
+    def _rate(view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+        """Return the tokens per second of all servers."""
+        if view.total_tps is None:
+            return Text("")
+        rate = Text.assemble((f" {short_rate(view.total_tps)} tok/s", "bold"))
+        if width >= _WORDY and sum(number for *_, number in view.counts) > 1:
+            rate.append(" in all", style=palette["muted"])
+        return rate
 
     def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
         right = Text()

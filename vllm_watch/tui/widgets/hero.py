@@ -117,6 +117,8 @@ class Hero(TimedPane, can_focus=True):
         word = f"  {row.state.name}" + (f" since {since}" if row.state.since else "")
         if row.state.name in OVER and row.last != Values():
             word += ", its last figures"
+        elif row.state.name == "idle" and row.last.generation_tps:
+            word += ", the rates are of its last work"
         left.append(word, style=palette["muted"])
         right = Text(end="")
         config = dict(view.facts).get("CONFIG", ())
@@ -143,7 +145,8 @@ class Hero(TimedPane, can_focus=True):
             cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
             if lines[0].cell_len + cells > width:
                 break
-            ink = palette["muted" if gone and figure.role != "critical" else figure.role]
+            past = gone or (row.state.name == "idle" and figure.unit == "tok/s")
+            ink = palette["muted" if past and figure.role != "critical" else figure.role]
             lines[0].append(figure.label.ljust(cells), style=palette["muted"])
             for line, digit in zip(lines[1:], digits, strict=True):
                 last = line is lines[-1]
