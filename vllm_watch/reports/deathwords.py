@@ -10,9 +10,10 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.findings import UNPROVED
 
 _BEFORE = "before that: "
-IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free", "if GPU free")
-"""The condition shown with advice to use more of a GPU, from the longest form to the shortest.
-"""
+IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free")
+"""The condition shown with advice to use more of a GPU, the longest form first."""
+FIRST = "read its error"
+"""The first step after a death without a named cause; the flags are the second."""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 
 
@@ -31,10 +32,11 @@ def death_lines(
 ) -> tuple[tuple[str, str], ...]:
     """Return the texts for a death after a fault that is not proved to be its cause.
 
-    Each text is a pair of words and advice, the longest first. The order of importance is: the
-    log's own words, the fault before, the flags with the condition they depend on, and last the
-    note that the log names no cause (if it is not `named`). A flag is never shown without its
-    condition; without room for both, the note is shown instead.
+    Each text is a pair of words and advice, the longest first. The advice has the order of the
+    findings: first the error, then the flags. The order of importance is: the log's own words, the
+    fault before, the flags with the condition they depend on, and last the note that the log names
+    no cause (if it is not `named`). A flag is never shown without its condition; without room for
+    both there is only the first step, or the note.
 
     Args:
         head: who died, and when.
@@ -57,12 +59,14 @@ def death_lines(
     heads = [*(f"{head}: {why}" for why in whys), head]
     advised = with_condition(flag_words(before), before)
     bare = with_condition(" ".join(before.flags), before)
-    lines = [
-        (each + tails[0], f"restart and try {flags}") for each in heads[:1] for flags in advised
-    ]
+    steps = [f"{FIRST}, then try {flags}" for flags in dict.fromkeys((*advised, *bare))]
+    lines = [(each + tails[0], step) for each in heads[:1] for step in steps[: len(advised)]]
     for tail in (tails[-1], f"; {before.word} before"):
-        lines += [(each + tail, f"try {flags}") for each in heads[:-1] for flags in advised[:2]]
-    lines += [(f"{head}, {before.word}", f"try {flags}") for flags in bare]
+        lines += [(each + tail, step) for each in heads[:-1] for step in steps[: len(advised)]]
+    short = f"{head}, {before.word} before"
+    lines += [(short, step) for step in steps]
+    lines += [(each + tails[-1], f"{FIRST}, restart") for each in heads[:-1]]
+    lines += [(short, f"{FIRST}, restart"), (short, FIRST)]
     lines += [(each + tail, "") for each in heads for tail in tails]
     return tuple(dict.fromkeys([*lines, *((each, "") for each in heads)]))
 

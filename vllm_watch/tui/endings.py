@@ -12,6 +12,10 @@ ERROR_KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
 _TYPE = lazy(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
 MOST_ERRORS = 3
 """Error lines shown beside a death."""
+_ECHO = "EngineDeadError"
+"""What vLLM raises after any end of its engine: it only repeats that."""
+_LESS = ((" unexpectedly", ""), ("engine core", "engine"))
+"""Words that a short text can do without, and what stays."""
 _LOG_ENDS = ("the log just ends", "log ends")
 
 
@@ -47,7 +51,7 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     """Return why a dead or ended server is over, the longest words first; else nothing.
 
     In this order: the error as written, its name in the format files (`out of memory`), the first
-    cause in the log and the type of its error (`EngineDeadError`).
+    cause in the log and the type of its error (`ValueError`).
     """
     if state.name == "ended":
         return (state.why, *_LOG_ENDS)
@@ -66,4 +70,8 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
         elif not state.cause and not any(" " in known for known in words):
             words.append(said)
     words = [*words, kind] if words or kind else [state.why]
+    if len(words) > 1 and words[-1] == _ECHO:
+        words.pop()
+        for more, less in _LESS:
+            words.append(words[-1].replace(more, less))
     return tuple(sorted(dict.fromkeys(filter(None, words)), key=len, reverse=True))

@@ -52,7 +52,7 @@ class Canvas:
             self.put(row, column, glyph, ink)
 
     def overlay(self, row: int, column: int, glyph: str, ink: str) -> None:
-        """Set one cell's glyph where a fill, a rule or nothing is; a block becomes its ground."""
+        """Set one cell's glyph where a fill or nothing is; a block becomes its ground."""
         if not (0 <= row < self.height and 0 <= column < self.width):
             return
         under = self._glyphs[row][column]
@@ -60,9 +60,17 @@ class Canvas:
             colour = self._inks[row][column]
             if under in "▅▆▇█" and not colour.startswith("reverse"):
                 self._grounds[row][column] = colour
-        elif under not in " ─╌" and not "\u2800" <= under <= "\u28ff":
+        elif under != " " and not "\u2800" <= under <= "\u28ff":
             return
         self._glyphs[row][column], self._inks[row][column] = glyph, ink
+
+    def line(self, row: int, column: int, glyph: str, ink: str, tint: str) -> None:
+        """Set one cell's glyph where a rule or nothing is; dots keep theirs and get a ground."""
+        under = self._glyphs[row][column]
+        if under in " ─╌":
+            self._glyphs[row][column], self._inks[row][column] = glyph, ink
+        elif "\u2800" <= under <= "\u28ff":
+            self.shade(row, column, tint)
 
     def shade(self, row: int, column: int, colour: str) -> None:
         """Set one cell's background."""

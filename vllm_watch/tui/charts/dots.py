@@ -99,8 +99,8 @@ def stack_dots(
             over = inks[index + 1] if index + 1 < len(inks) else ""
             if index and heads[index] == heads[index - 1]:
                 continue
-            both = min(heads[-1]) // HIGH  # a part of a cell is not on the ground of the series above
-            over = over if both * HIGH >= max(heads[index]) else ""
+            # A cell that the series above fills only in part is not on its ground.
+            over = over if min(heads[-1]) // HIGH * HIGH >= max(heads[index]) else ""
             _draw(area, column, heads[index], inks[index], foot=foot, over=over)
 
 

@@ -25,8 +25,8 @@ EDGE = 0.6
 """How much of their colour the edges of a band have."""
 LEAST_DASHES = 6
 """Fewest cells of a dashed line."""
-MOST_LINES, FAINT = 6, 0.7
-"""Most lines of marks in a plot, and the strength of their colour."""
+MOST_LINES, FAINT, TINT = 6, 0.7, 0.4
+"""Most lines of marks in a plot, the strength of their colour, and that behind a fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +169,16 @@ def draw_limits(plot: Plot, top: float) -> None:
 
 
 def draw_mark_lines(plot: Plot) -> None:
-    """Draw a faint line from top to bottom at each of the worst marks, through all but words."""
+    """Draw a faint line from top to bottom at each of the worst marks; fills get its ground."""
     ground = plot.palette.get("background", "")
     worst = [mark for mark in plot.spec.marks if mark.role == "critical"]
     drawn: set[int] = set()
     for mark in worst[-MOST_LINES:]:
         column = plot.column(mark.time)
         ink = mixed(plot.palette.get(mark.role, ""), ground, FAINT)
+        tint = mixed(plot.palette.get(mark.role, ""), ground, TINT)
         if column is None or drawn & {column - 1, column, column + 1}:
             continue
         drawn.add(column)
         for row in range(plot.rows):
-            plot.canvas.overlay(1 + row, plot.left + column, "┊", ink)
+            plot.canvas.line(1 + row, plot.left + column, "┊", ink, tint)

@@ -263,7 +263,8 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         for name in PANES:
             pane = self.query_one(f"#{name}", Framed)
             pane.display, pane.framed = name in layout.panes, layout.framed
-        self.query_one(Findings).fills = "card" not in layout.panes
+        findings = self.query_one(Findings)
+        findings.fills, findings.heads = "card" not in layout.panes, not layout.verdict
         self.refresh_bindings()
         self._refresh_layout()  # now: else panes are drawn for their old sizes first
 

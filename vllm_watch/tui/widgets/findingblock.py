@@ -21,8 +21,6 @@ from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
 NO_ERROR = "the log has no error line: look at dmesg or the batch system"
-TRY = "try "
-"""Begins advice that may not help."""
 _ALIKE = 40
 """If a log line and a reason agree for so many cells, the reason quotes that line."""
 _OLD_VALUE = lazy(r"[\d.]+ → ")
@@ -37,8 +35,8 @@ class Advice:
     remedy: list[str]
     """In as few lines as possible."""
     whole: list[str]
-    hints: list[str]
-    """Texts beside its last line."""
+    then: str = ""
+    """The line with which the second step begins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +54,8 @@ class Block:
     """The whole advice."""
     reason: str = ""
     """The reason; empty if lines are too short for it."""
-    hints: Sequence[str] = ()
-    """Texts for the right edge of the last line, the best first."""
+    then: str = ""
+    """The line of the advice with which its second step begins."""
     style: str = ""
     arrow: str = "→ "
     unproved: bool = False
@@ -94,24 +92,22 @@ class Block:
         return self.quoted
 
     def cut(self, height: int) -> None:
-        """Limit it to `height` lines; a condition that is cut goes to the flag, or the head."""
+        """Limit it to `height` lines; a flag whose condition is cut has it beside it, or goes."""
         kept = self.remedy[: max(0, height - 1)]
         if self.alone is not None and not kept:
             self.head = self.alone
-        if kept and len(kept) < len(self.remedy) and self.remedy[-1] in IF_ALONE:
-            flag, room = kept[-1], self.width - len(_lead(self.width)) - 2
-            for old in (flag, _OLD_VALUE.sub("", flag)):
-                last = next(
-                    (each for end in IF_ALONE if cell_len(each := f"{old} {end}") <= room), ""
-                )
-                if last:
-                    self.remedy = [*kept[:-1], last]
-                    return
-            self.times = IF_ALONE[1:]
+        if kept and len(kept) == len(self.remedy) - 1 and self.remedy[-1] in IF_ALONE:
+            flag, room = kept.pop(), self.width - len(_lead(self.width)) - 2
+            forms = (f"{old} {IF_ALONE[-1]}" for old in (flag, _OLD_VALUE.sub("", flag)))
+            if joined := next((form for form in forms if cell_len(form) <= room), ""):
+                self.then = joined if flag == self.then else self.then
+                kept.append(joined)
         self.remedy = kept
 
     def lines(self, more: str = "") -> list[Text]:
         """Return its lines; the last one shows `more`, how many findings have no room."""
+        if more and self.remedy and self.remedy[-1] in IF_ALONE:
+            self.remedy = [*self.remedy[:-1], IF_ALONE[-1]]
         reason = [Text(_lead(self.width) + text) for text in self._reason(self.rows)]
         for line in reason:
             line.stylize(self.palette["muted"])
@@ -122,10 +118,7 @@ class Block:
             times = [*(f"{UNPROVED}, {time}" for time in times), UNPROVED]
         head = self._timed(times)
         if remedy:
-            mores = [more, more.partition(":")[0]] if more else []
-            hints = self.hints if self.remedy == self.whole else []
-            rights = [f"{hint}  {each}" for hint in hints[:1] for each in mores]
-            last = self._beside(remedy[-1], [*rights, *mores, *([] if more else hints)])
+            last = self._beside(remedy[-1], [more, more.partition(":")[0]] if more else [])
             if last is not None:
                 return [head, *reason, *remedy[:-1], last]
         if more:
@@ -167,10 +160,13 @@ class Block:
 
     def _remedy(self) -> list[Text]:
         drawn = []
+        steps = bool(self.then) and self.then in self.remedy
         for index, words in enumerate(self.remedy):
             line = Text(_lead(self.width), style=self.style)
-            begins = not index or words.startswith(TRY)  # a second thing to do
-            line.append(self.arrow if begins else " " * len(self.arrow), self.palette["note"])
+            sign = self.arrow if not index else " " * len(self.arrow)
+            if steps:
+                sign = {0: "1 ", self.remedy.index(self.then): "2 "}.get(index, sign)
+            line.append(sign, self.palette["note"])
             line.append(words)
             drawn.append(line)
         return drawn
@@ -202,7 +198,7 @@ def finding_block(
         head.append(f"engine {finding.engine:03d} ")
     least = 2 if finding.until is not None else 1  # not just `before that`
     room = width - head.cell_len - 1
-    title, detail = _title(problem, room, before, wordy=width >= WORDY)
+    title, detail = _title(problem, room, before, tz, wordy=width >= WORDY)
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
     advice = _changes(problem, before, width)
     return Block(
@@ -213,37 +209,37 @@ def finding_block(
         advice.remedy,
         advice.whole,
         detail if width >= WORDY else "",
-        advice.hints,
+        advice.then,
         unproved=width >= WORDY and _is_unproved(problem),
         quotes=_quotes(problem),
         loud=problem.loud,
     )
 
 
-def _on_condition(finding: Finding, flag: str, width: int) -> tuple[list[str], list[str]]:
-    """Return the condition of `finding`'s flag: as lines below it, or texts beside it."""
-    if not takes_gpu(finding.remedy):
-        return [], [f"see: {finding.guide}"]
-    beside_it = IF_ALONE[1]
-    if len(_lead(width)) + 2 + cell_len(flag) + len(beside_it) + 3 <= width:
-        return [], [beside_it]
-    fits = (text for text in IF_ALONE if len(_lead(width)) + 2 + len(text) <= width)
-    return [next(fits, IF_ALONE[-1])], []
+def _on_condition(finding: Finding, lines: list[str], room: int) -> list[str]:
+    """Return lines that end with `finding`'s flag, with its condition after it or below it."""
+    if not lines or not takes_gpu(finding.remedy):
+        return lines
+    joined = f"{lines[-1]} {IF_ALONE[-1]}"
+    if cell_len(joined) <= room:
+        return [*lines[:-1], joined]
+    return [*lines, next((text for text in IF_ALONE if cell_len(text) <= room), IF_ALONE[-1])]
 
 
 def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
     """Return what to do about a finding; `before` is the fault before a death, if it shares it."""
     finding, room = problem.finding, _room(width) - 2
-    remedy, whole = _remedies(finding.remedy, finding.flags, room)
-    below, hints = _on_condition(finding, remedy[-1], width) if remedy else ([], [])
-    remedy, whole = [*remedy, *below], [*whole, *below]
+    remedy, whole = (
+        _on_condition(finding, lines, room)
+        for lines in _remedies(finding.remedy, finding.flags, room)
+    )
     if before is not None and before.finding.flags:
         forms = (flag_words(before.finding), " ".join(before.finding.flags))
-        line = next((TRY + form for form in forms if cell_len(TRY + form) <= room), "")
+        line = next((form for form in forms if cell_len(form) <= room), "")
         if line:
-            below, hints = _on_condition(before.finding, line, width)
-            whole = [*(whole if width >= WORDY else remedy), line, *below]
-    return Advice(remedy, whole, hints)
+            second = _on_condition(before.finding, [line], room)
+            return Advice(remedy, [*(whole if width >= WORDY else remedy), *second], second[0])
+    return Advice(remedy, whole)
 
 
 def _quotes(problem: Problem) -> Sequence[str]:
@@ -261,24 +257,29 @@ def _is_unproved(problem: Problem) -> bool:
     return problem.finding.until is not None and not problem.row.state.cause
 
 
-def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) -> tuple[str, str]:
+def _title(
+    problem: Problem, room: int, before: Problem | None, tz: tzinfo, *, wordy: bool
+) -> tuple[str, str]:
     """Return the head of a finding, and the reason for the lines below."""
     finding, state = problem.finding, problem.row.state
+    detail = finding.detail
     if before is not None:
-        return f"died, {before.finding.word} before", finding.detail
+        since = clock(before.finding.since, tz)
+        told = f"died, {before.finding.word} since {since}"
+        return told if cell_len(told) <= room else f"died, {before.finding.word} before", detail
     if not wordy and _is_unproved(problem):
         length = how_long(finding, state.since)
         lasted = [f"before: {finding.word} {length}, {UNPROVED}"] if length else []
         heads = (*lasted, f"before: {finding.word}, {UNPROVED}", f"{finding.word} before")
-        return next((text for text in heads if cell_len(text) <= room), heads[-1]), finding.detail
+        return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
         words = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
         if words and not wordy:  # its server's row has the reason
             return "died", ""
-        if words and why and words in why and finding.detail.startswith(why):
-            return f"died: {words}", finding.detail.removeprefix(why).lstrip(";. ")
-    return finding.title, finding.detail
+        if words and why and words in why and detail.startswith(why):
+            return f"died: {words}", detail.removeprefix(why).lstrip(";. ")
+    return finding.title, detail
 
 
 def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
@@ -306,20 +307,22 @@ def _room(width: int) -> int:
 def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
     """Return the time of a finding, the longest form first.
 
-    A past finding has an end, a present one an age. A death has a moment.
+    A present finding has a beginning, a past one an end as well, a death a moment. Days are
+    counted.
     """
-    finding = problem.finding
+    finding, state = problem.finding, problem.row.state
     if finding.since is None:
         return []
-    until = finding.until or problem.row.moment
-    past = max(0.0, until - finding.since)
     at = clock(finding.since, tz)
     if finding.until is not None:
         end = clock(finding.until, tz)
-        return [f"from {at} until {end}", f"until {end}"]
-    if problem.row.state.name in ("dead", "ended") and past < DAY:
-        return [f"at {at}, {age(past)} ago", f"at {at}", at]
-    return [f"since {at} {age(past)}", age(past)]
+        to_the_end = state.since is not None and finding.until >= state.since
+        return [f"{at}–{end}", f"since {at}" if to_the_end else f"until {end}"]
+    over = state.name in ("dead", "ended")
+    past = problem.row.moment - finding.since
+    if past >= DAY:
+        return [f"{age(past)} ago" if over else f"for {age(past)}"]
+    return [f"at {at}" if over else f"since {at}", at]
 
 
 def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""The findings: title, time, advice and guide of each."""
+"""The findings: title, time and advice of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual import events
 from textual.binding import Binding
 from textual.message import Message
 
-from vllm_watch.core.figures import age
+from vllm_watch.core.figures import DAY, age
 from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView
@@ -30,6 +30,8 @@ class Findings(Framed):
     TITLE = "Findings"
     fills = False
     """Whether free rows show the selected server's facts."""
+    heads = False
+    """Whether the first finding stands for the verdict, which has no line."""
     KEY = "findings"
     can_focus = False
     BINDINGS = [
@@ -63,6 +65,8 @@ class Findings(Framed):
         self._top = 0
         self._places: list[int | None] = []
         """For each line drawn, the index of its finding."""
+        self._more = ""
+        """How many findings have no room, and the key that shows them."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a finding, one of the ages shown, a note or the cursor changes."""
@@ -86,7 +90,7 @@ class Findings(Framed):
     ) -> list[Text]:
         """Return the findings that fit."""
         lines: list[Text] = []
-        self._places = []
+        self._places, self._more = [], ""
         if not view.problems and not view.notes:
             text = " ✓ nothing is wrong" if view.rows else ""
             facts = self._facts(view, width, height - 1, palette)
@@ -97,15 +101,25 @@ class Findings(Framed):
         else:
             self._top = 0
             shown, missing, key = *_glance(view, width, room, palette), key_name("findings")
+        self._more = f"+{missing} more: {key}" if missing else ""
         for index, block in enumerate(shown):
             last = index == len(shown) - 1
-            drawn = block.lines(f"+{missing} more: {key}" if last and missing else "")
+            drawn = block.lines(self._more if last and not self.framed else "")
             lines += drawn
             self._places += [block.place] * len(drawn)
         if self._listed:
             self._point(view, lines, width, palette)
             return lines
+        if self.heads and view.problems.worst is not None:
+            ground = palette.get(f"{view.problems.worst.noted.severity}_ground", "")
+            lines[0].append(" " * max(0, width - lines[0].cell_len))
+            lines[0].stylize_before(f"on {ground}" if ground else "")
         return lines + self._facts(view, width, room - len(lines), palette)
+
+    def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
+        """Return how many findings have no room."""
+        more = self._more.partition(":")[0]
+        return Text(f"{more} " if more else "", style=palette["muted"])
 
     def _facts(
         self, view: ScreenView, width: int, room: int, palette: dict[str, str]
@@ -226,7 +240,8 @@ class Findings(Framed):
 def _ages(problem: Problem) -> tuple[str, str]:
     """Return its age and the rest of its silence, as shown."""
     since, left = problem.noted.since, problem.left
-    past = "" if since is None else age(problem.row.moment - since)
+    seconds = 0.0 if since is None else problem.row.moment - since
+    past = age(seconds) if seconds >= DAY else ""
     return past, "" if left is None else age(left)
 
 

@@ -123,6 +123,7 @@ class Framed(Pane):
         console, inside = self.app.console, width - 2
         rule = style_of(palette["rule"])
         head = Text("╭─", style=palette["rule"], end="")
+        lines = self.lines(view, inside, height - 2, palette)[: height - 2]
         title = Text(f" {self.TITLE} ", style=f"bold {palette['text']}")
         title.append_text(self.aside(view, palette))
         title.truncate(max(0, width - 9), overflow="ellipsis")
@@ -133,7 +134,6 @@ class Framed(Pane):
         head.append_text(key)
         head.append("─╮")
         drawn = [strip_of(head, width, console)]
-        lines = self.lines(view, inside, height - 2, palette)[: height - 2]
         lines += [Text("")] * (height - 2 - len(lines))
         side = Strip([Segment("│", rule)], 1)
         left, right = (Strip([Segment(end, rule)], 1) for end in "├┤")
