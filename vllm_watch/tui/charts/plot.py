@@ -25,7 +25,7 @@ EDGE = 0.6
 """How much of their colour the edges of a band have."""
 LEAST_DASHES = 6
 """Fewest cells of a dashed line."""
-MOST_LINES, FAINT, TINT = 6, 0.7, 0.4
+MOST_LINES, FAINT, TINT = 6, 0.7, 0.28
 """Most lines of marks in a plot, the strength of their colour, and that behind a fill."""
 
 
