@@ -13,6 +13,15 @@ from vllm_watch.tui.widgets.bigchart import BigChart
 from vllm_watch.tui.widgets.drawnlines import ScrolledLines
 
 Compare = Callable[..., bool]
+Size = tuple[int, int]
+SIZES = ((40, 10), (80, 24), (120, 40), (200, 50))
+BOTH = ("h100_saturated_then_killed/*.log", "h100_optimised/*.log")
+
+
+def sizes(*shown_elsewhere: Size) -> pytest.MarkDecorator:
+    """Draw at each size that no other test has."""
+    wanted = [size for size in SIZES if size not in shown_elsewhere]
+    return pytest.mark.parametrize("size", wanted, ids=[f"{w}x{h}" for w, h in wanted])
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +36,10 @@ def compare(
     clock: str,
     press: tuple[str, ...] = (),
     ready: Callable[[Screen[Any]], bool] = lambda _: True,
+    captures: tuple[str, ...] = BOTH,
 ) -> bool:
-    """Compare the screen of two captures, stopped at a time of their day, once it is `ready`."""
-    app = replay_app(
-        "h100_saturated_then_killed/*.log", "h100_optimised/*.log", start=f"2026-11-23 {clock}"
-    )
+    """Compare the screen of captures, stopped at a time of their day, once it is `ready`."""
+    app = replay_app(*captures, start=f"2026-11-23 {clock}")
 
     async def before(pilot: Pilot[Any]) -> None:
         await all_read(pilot)
@@ -62,6 +70,54 @@ def test_window(snap_compare: Compare) -> None:
 def test_whole_screen(snap_compare: Compare) -> None:
     """200×50: fleet, card and findings left, charts right; :8001 rests in a gap of its curves."""
     assert compare(snap_compare, (200, 50), "08:56:20", ("up", "down"))
+
+
+@sizes((40, 10), (120, 40))
+def test_dead(snap_compare: Compare, size: Size) -> None:
+    """:8003 in red, with its reason in the row; the verdict: first the error, then the flag."""
+    assert compare(snap_compare, size, "08:54:45")
+
+
+@sizes()
+def test_alone_and_dead(snap_compare: Compare, size: Size) -> None:
+    """Its last figures, dimmed but for the KV cache; charts that end at the death."""
+    assert compare(snap_compare, size, "08:52:40", captures=BOTH[:1])
+
+
+@sizes()
+def test_starting(snap_compare: Compare, size: Size) -> None:
+    """The phases as bars, the present one marked, below them those to come."""
+    assert compare(snap_compare, size, "08:53:08", captures=BOTH[1:])
+
+
+@sizes()
+def test_idle(snap_compare: Compare, size: Size) -> None:
+    """All is well; the rates are dimmed: they are of its last work."""
+    assert compare(snap_compare, size, "08:56:05", captures=BOTH[1:])
+
+
+@sizes((80, 24))
+def test_help_sizes(snap_compare: Compare, size: Size) -> None:
+    """The help over the dashboard: what does not fit is below the scroll bar."""
+    assert compare(snap_compare, size, "08:51:35", ("question_mark",))
+
+
+@sizes((120, 40))
+def test_findings_sizes(snap_compare: Compare, size: Size) -> None:
+    """The findings over the whole screen, the cursor on the second."""
+    assert compare(snap_compare, size, "08:51:35", ("f", "down"))
+
+
+@sizes((120, 40), (40, 10))
+def test_server_sizes(snap_compare: Compare, size: Size) -> None:
+    """:8003's page: the verdict on top, findings with their lines, the start to copy."""
+    assert compare(snap_compare, size, "08:51:35", ("enter",), proved)
+
+
+@sizes((120, 40))
+def test_compare_sizes(snap_compare: Compare, size: Size) -> None:
+    """:8003 beside :8001: what differs, and why that is no clean comparison."""
+    assert compare(snap_compare, size, "08:56:20", ("c",), compared)
 
 
 def test_help(snap_compare: Compare) -> None:
@@ -127,10 +183,11 @@ def test_chart_page(snap_compare: Compare) -> None:
     assert compare(snap_compare, (120, 40), "08:51:35", ("z", "tab"), shown)
 
 
+def compared(screen: Screen[Any]) -> bool:
+    """Tell whether the page has compared the runs."""
+    return any("Flags that differ" in each.text for each in screen.query(ScrolledLines))
+
+
 def test_compare_page(snap_compare: Compare) -> None:
     """120×40: :8003 above :8001 on one axis, a tenth of the tokens, three reasons to doubt it."""
-
-    def shown(screen: Screen[Any]) -> bool:
-        return any("Flags that differ" in each.text for each in screen.query(ScrolledLines))
-
-    assert compare(snap_compare, (120, 40), "08:56:20", ("c",), shown)
+    assert compare(snap_compare, (120, 40), "08:56:20", ("c",), compared)

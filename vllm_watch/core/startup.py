@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event
@@ -19,6 +21,8 @@ PHASES = (
     "starting the HTTP server",
 )
 """Phases of a start-up in their usual order; a server goes through some of them."""
+_WITH_GRAPHS = ("compiling", "capturing graphs")
+"""Phases of a start-up with CUDA graphs only."""
 LAUNCHING = "launching"
 """Name of the time before the log names a phase: imports, arguments, the engine's process."""
 
@@ -96,6 +100,16 @@ def phases_of(run: Run) -> list[Phase]:
         marks.insert(0, (run.began, LAUNCHING))
     ends = [*(at for at, _ in marks[1:]), ready]
     return [Phase(name, at, end) for (at, name), end in zip(marks, ends, strict=False)]
+
+
+def phases_to_come(run: Run, seen: Sequence[str]) -> tuple[str, ...]:
+    """Return the phases that usually follow those seen.
+
+    Without CUDA graphs nothing is compiled or captured; Ray is waited for at the beginning only.
+    """
+    last = max((PHASES.index(name) for name in seen if name in PHASES), default=0)
+    eager = run.configuration.enforce_eager
+    return tuple(name for name in PHASES[last + 1 :] if not (eager and name in _WITH_GRAPHS))
 
 
 def longest_phases(run: Run, now: float) -> list[tuple[str, float]]:

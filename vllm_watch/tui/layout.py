@@ -53,14 +53,14 @@ def layout_for(
     *,
     full: bool = False,
     alone: bool = False,
-    bare: bool = False,
+    bare: int = 0,
     charts: tuple[str, ...] = CHARTS,
 ) -> Layout:
     """Divide a screen of `width` × `height` for a fleet of `rows` rows.
 
     `full` gives the charts' room to the findings; `alone`: there is only one server; `bare`: the
-    charts of the selected one would be empty, so its start-up replaces them. `charts` are its
-    charts; the tab key shows those that have no room.
+    charts of the selected one would be empty, and its start-up, which replaces them, needs so many
+    rows. `charts` are its charts; the tab key shows those that have no room.
     """
     strip = width < STRIP or height < STRIP_ROWS
     fleet = max(1, rows) + 1
@@ -76,18 +76,24 @@ def layout_for(
     across = 3 if width >= WIDE and height >= WIDE_ROWS else 2 if width >= PAIR else 1
     count = across * (2 if large else 1)
     panes = ("findings", "events", "card")[: across if width >= LARGE else 1]
-    if across == 3:
-        below = max(11, height // 4)
-    elif large:
-        below = 10 if height < 44 else height // 4
-    else:
-        below = 5 if height < 28 else 8
+    below = _rows_below(height, across, large=large)
+    if bare:
+        below = max(below, height - 3 - fleet - bare)  # without its top, verdict and keys
     framed = below >= 7
     if bare:
         return Layout(fleet, (), 1, below, panes, framed=framed, hero=alone, story=True)
     shown, pages = _turned(page, count, charts)
     across = min(across, len(shown))
     return Layout(fleet, shown, across, below, panes, framed=framed, hero=alone, pages=pages)
+
+
+def _rows_below(height: int, across: int, *, large: bool) -> int:
+    """Return the rows of the panes below the charts, of which `across` are side by side."""
+    if across == 3:
+        return max(11, height // 4)
+    if large:
+        return 10 if height < 44 else height // 4
+    return 5 if height < 28 else 8
 
 
 def _turned(page: int, count: int, charts: tuple[str, ...]) -> tuple[tuple[str, ...], int]:

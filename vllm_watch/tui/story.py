@@ -7,11 +7,13 @@ from itertools import groupby
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import LAUNCHING, phases_of, serving_at
+from vllm_watch.core.startup import LAUNCHING, phases_of, phases_to_come, serving_at
 from vllm_watch.tui.screens.errors import INDENT, error_text
 
 MOST_TRACE_LINES = 6
 """Lines of one traceback that are reported."""
+ROWS, MOST_ROWS = 13, 99
+"""Rows of a start-up without errors, the same in all of its phases; all for one with errors."""
 MOST_ERROR_LINES = 60
 """Most error lines that the screen can show."""
 
@@ -30,6 +32,13 @@ class Story:
     """True if the start-up will not continue."""
     ready: bool
     """Whether the server could answer requests by then."""
+    next: tuple[str, ...] = ()
+    """The phases that usually follow."""
+
+
+def rows_of(story: Story | None) -> int:
+    """Return the rows that a story needs with its frame, 0 for none."""
+    return 0 if story is None else MOST_ROWS if story.errors else ROWS
 
 
 def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
@@ -48,7 +57,8 @@ def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
     if not phases and run.first_stamp is not None and not over and not ready:
         phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
-    return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over, ready)
+    to_come = () if over or ready else phases_to_come(run, [name for name, *_ in phases])
+    return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over, ready, to_come)
 
 
 def shorter(lines: list[str]) -> list[str]:

@@ -70,7 +70,7 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
     if before is not None:
         head, named = f"{short} {when}", row.state.name == "dead" and not row.state.vague
         pairs = death_lines(head, row.ending, before, row.state.since, named=named)
-        pairs = tuple((words, with_key(told, short=True)) for words, told in pairs)
+        pairs = tuple((words, with_key(advice, short=True)) for words, advice in pairs)
         whole, flags = pairs[0]
         remedies = (flags,) if flags else ()
         return Verdict("✖", "critical", (whole, f"{short} {when[:5]}"), remedies, aside, pairs)

@@ -30,6 +30,7 @@ from vllm_watch.tui.screens.firstframe import FirstFrame
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
+from vllm_watch.tui.story import rows_of
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.urgency import Urgency
 from vllm_watch.tui.viewmaker import ViewMaker, whole_minutes
@@ -231,7 +232,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             self._page,
             full=self._full,
             alone=view.alone,
-            bare=view.story is not None,
+            bare=rows_of(view.story),
             charts=view.charts or CHART_NAMES[:1],
         )
         if layout == self._layout:
@@ -263,8 +264,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         for name in PANES:
             pane = self.query_one(f"#{name}", Framed)
             pane.display, pane.framed = name in layout.panes, layout.framed
-        findings = self.query_one(Findings)
-        findings.fills, findings.heads = "card" not in layout.panes, not layout.verdict
+        self.query_one(Findings).suit(layout)
         self.refresh_bindings()
         self._refresh_layout()  # now: else panes are drawn for their old sizes first
 

@@ -321,8 +321,8 @@ class CellDrawer:
         rate = figures.rate(row.values.generation_tps)
         if row.state.name != "idle":
             return Text(rate)
-        told = f"was {rate}" if row.values.generation_tps else rate
-        return Text(told if len(told) <= width else rate, self._palette["muted"])
+        past = f"was {rate}" if row.values.generation_tps else rate
+        return Text(past if len(past) <= width else rate, self._palette["muted"])
 
     def _load(self, row: Row, _: int) -> Text:
         values = row.values

@@ -265,8 +265,8 @@ def _title(
     detail = finding.detail
     if before is not None:
         since = clock(before.finding.since, tz)
-        told = f"died, {before.finding.word} since {since}"
-        return told if cell_len(told) <= room else f"died, {before.finding.word} before", detail
+        words = f"died, {before.finding.word} since {since}"
+        return words if cell_len(words) <= room else f"died, {before.finding.word} before", detail
     if not wordy and _is_unproved(problem):
         length = how_long(finding, state.since)
         lasted = [f"before: {finding.word} {length}, {UNPROVED}"] if length else []
@@ -274,11 +274,11 @@ def _title(
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
-        words = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
-        if words and not wordy:  # its server's row has the reason
+        cause = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
+        if cause and not wordy:  # its server's row has the reason
             return "died", ""
-        if words and why and words in why and detail.startswith(why):
-            return f"died: {words}", detail.removeprefix(why).lstrip(";. ")
+        if cause and why and cause in why and detail.startswith(why):
+            return f"died: {cause}", detail.removeprefix(why).lstrip(";. ")
     return finding.title, detail
 
 

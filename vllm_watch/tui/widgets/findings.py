@@ -11,6 +11,7 @@ from textual.message import Message
 
 from vllm_watch.core.figures import DAY, age
 from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
+from vllm_watch.tui.layout import Layout
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.card import fact_lines
@@ -67,6 +68,10 @@ class Findings(Framed):
         """For each line drawn, the index of its finding."""
         self._more = ""
         """How many findings have no room, and the key that shows them."""
+
+    def suit(self, layout: Layout) -> None:
+        """Do what the other panes of a layout leave to it."""
+        self.fills, self.heads = "card" not in layout.panes, not layout.verdict
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a finding, one of the ages shown, a note or the cursor changes."""

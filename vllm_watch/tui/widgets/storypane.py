@@ -27,7 +27,7 @@ SILENT = (
 
 
 class StoryPane(Framed):
-    """Phases as bars, the one that lasts marked; below them the errors."""
+    """Phases as bars, the one that lasts marked, then those to come; below them the errors."""
 
     TITLE = "Start-up"
     KEY = "errors"
@@ -56,7 +56,8 @@ class StoryPane(Framed):
         story = view.story
         if story is None:
             return []
-        lines = [Text("")] if height > len(story.phases) + len(story.errors) + 2 else []
+        count = len(story.phases) + len(story.next) + len(story.errors)
+        lines = [Text("")] if height > count + 2 else []
         longest = max((seconds for _, seconds, _ in story.phases), default=0.0)
         scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
         room = max(4, min(80, width - _LABEL - _TIME - 3))
@@ -68,6 +69,9 @@ class StoryPane(Framed):
             if lasts:
                 line.append(" …", style=palette["note"])
             lines.append(line)
+        for index, name in enumerate(story.next):
+            then = "usually next" if not index else ""
+            lines.append(Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]))
         if story.errors and lines:
             lines.append(Text(""))
         for error in story.errors:
