@@ -61,8 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _next_starts(reading: Reading) -> int:
     """Write how to start each server next time."""
-    from vllm_watch.reports.nextstart import next_start
-    from vllm_watch.reports.nextstarttext import next_start_text
+    from vllm_watch.reports.nextstart import next_start, next_start_text
     from vllm_watch.reports.reading import tells
 
     starts = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from vllm_watch.core.figures import UNKNOWN, duration
-from vllm_watch.reports.benchmarkwords import benchmark_words
+from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.bootstrap import Ratio
 from vllm_watch.reports.comparison import Compared, Comparison, Quantity, Side
 from vllm_watch.reports.summarytext import Paint

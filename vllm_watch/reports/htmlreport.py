@@ -35,8 +35,7 @@ from vllm_watch.reports.pagefindings import findings_section, next_start_section
 from vllm_watch.reports.pagehead import facts_line, state_words, tiles, verdict_line
 from vllm_watch.reports.plot import Axis, Mark, Zone, captioned, plot_svg
 from vllm_watch.reports.reading import Reading, tells
-from vllm_watch.reports.ribbon import WORDS
-from vllm_watch.reports.ribbonsvg import ribbon_svg
+from vllm_watch.reports.ribbon import WORDS, ribbon_svg
 from vllm_watch.reports.runplots import plots_of
 from vllm_watch.reports.summary import RunSummary, summary_of
 from vllm_watch.reports.verdict import verdict_of

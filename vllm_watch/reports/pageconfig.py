@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 from vllm_watch.core.figures import clock, duration
 from vllm_watch.core.run import Moment, Run
-from vllm_watch.reports.benchmarkwords import benchmark_words
+from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.markup import Markup, element
 from vllm_watch.reports.summary import RunSummary

@@ -11,8 +11,7 @@ from vllm_watch.health.flags import DROP
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.excerpt import LogLine, telling_lines
 from vllm_watch.reports.markup import Markup, advice, element
-from vllm_watch.reports.nextstart import Change, next_start
-from vllm_watch.reports.nextstarttext import line_notes
+from vllm_watch.reports.nextstart import Change, line_notes, next_start
 from vllm_watch.reports.plot import Axis
 from vllm_watch.reports.startline import start_line
 from vllm_watch.reports.summary import RunSummary

@@ -1,4 +1,4 @@
-"""Recorded latencies and GPUs of one run."""
+"""Recorded latencies and GPUs of one run, in figures and words."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.figures import percent, short_time
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.percentiles import percentile
-from vllm_watch.core.recorded import GPU_VALUES, LATENCIES, THROTTLES, Latency
-from vllm_watch.core.recordings import Table, latency_at, mixed
+from vllm_watch.core.recorded import GPU_VALUES, LATENCIES, QUANTILES, THROTTLES, Latency
+from vllm_watch.core.recordings import Table, bound_of, latency_at, mixed
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 
 GPU_FIGURES = tuple(name for name in GPU_VALUES if name != "memory_total")
 """Reported values of a GPU: a ratio, bytes, watt, degrees, hertz."""
+LATENCY_WORDS = {
+    "ttft_s": "first token",
+    "itl_s": "between tokens",
+    "queue_s": "queue",
+    "request_s": "request",
+}
+"""The latencies shown in words; the others are parts of a request."""
+GIB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +171,48 @@ def _spread(values: Sequence[float | None]) -> Spread | None:
         percentile(ordered, 0.95),
         ordered[-1],
     )
+
+
+def latency_words(recorded: RecordedSummary) -> str:
+    """Return percentiles of the latencies, and their source; nothing if there are none."""
+    parts = [
+        f"{label} {percentile_words(recorded.latency[name])}"
+        for name, label in LATENCY_WORDS.items()
+        if name in recorded.latency
+    ]
+    if not parts:
+        return ""
+    source = "by the plug-in's lines" if recorded.exact else "recorded"
+    return f"{' · '.join(parts)} ({source})"
+
+
+def gpu_words(gpu: GpuSummary) -> str:
+    """Return the figures of a GPU: power first, which shows load better than utilisation."""
+    figures = gpu.figures
+    parts = [f"GPU {gpu.gpu}" + (f" {gpu.name}" if gpu.name else "")]
+    power, used, ran = figures["power_w"], figures["memory_used"], figures["utilization"]
+    if power is not None:
+        parts.append(f"{power.mean:.0f} W (at most {power.max:.0f})")
+    if used is not None:
+        total = f" of {gpu.memory_total / GIB:.0f}" if gpu.memory_total else ""
+        parts.append(f"{used.max / GIB:.0f}{total} GiB")
+    if ran is not None:
+        parts.append(f"{percent(ran.mean)} utilised")
+    if (heat := figures["temperature_c"]) is not None:
+        parts.append(f"at most {heat.max:.0f} °C")
+    parts += [f"{why} {percent(share)} of the time" for why, share in gpu.throttled.items()]
+    return ", ".join(parts)
+
+
+def percentile_words(latency: Latency, names: Iterable[str] = QUANTILES) -> str:
+    """Return percentiles of a latency, each at most as large as its mean allows.
+
+    If none of them is known, the mean.
+    """
+    parts = []
+    for name in names:
+        value, most = getattr(latency, name), bound_of(latency, name)
+        if value is not None:
+            over = most is not None and most < value
+            parts.append(f"{name} {'≤ ' if over else ''}{short_time(most if over else value)}")
+    return " ".join(parts) if parts else f"mean {short_time(latency.mean)}"

@@ -20,10 +20,10 @@ from vllm_watch.core.figures import (
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words
 from vllm_watch.health.findings import Finding
-from vllm_watch.reports.benchmarkwords import benchmark_words
+from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS, shown_flags
 from vllm_watch.reports.iterations import iteration_words
-from vllm_watch.reports.recordedwords import gpu_words, latency_words
+from vllm_watch.reports.recorded import gpu_words, latency_words
 from vllm_watch.reports.summary import EngineSummary, RunSummary
 from vllm_watch.reports.unknowns import unknowns_of
 

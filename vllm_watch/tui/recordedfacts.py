@@ -6,7 +6,7 @@ from vllm_watch.core.figures import percent
 from vllm_watch.core.recorded import Latency
 from vllm_watch.core.recordings import Table, latency_at, mixed
 from vllm_watch.core.store import Server
-from vllm_watch.reports.recordedwords import GIB, LATENCY_WORDS, percentile_words
+from vllm_watch.reports.recorded import GIB, LATENCY_WORDS, percentile_words
 
 RECENT = 60.0
 """Seconds for which a row describes the present."""

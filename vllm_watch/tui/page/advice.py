@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from vllm_watch.reports.nextstart import Change
-from vllm_watch.reports.nextstarttext import line_notes
+from vllm_watch.reports.nextstart import Change, line_notes
 from vllm_watch.reports.startline import flag_text, start_line
 from vllm_watch.tui.charts.shades import MONO
 from vllm_watch.tui.keys import key_name
