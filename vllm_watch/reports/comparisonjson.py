@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vllm_watch.reports.bootstrap import REPLICATES, SEED, Ratio
+from vllm_watch.reports.bootstrap import REPLICATES, SEED
 from vllm_watch.reports.comparison import Compared, Comparison, Side
 from vllm_watch.reports.summaryjson import SCHEMA, Json, run_json
 from vllm_watch.serverside.presets import preset_table
@@ -63,20 +63,14 @@ def _side(side: Side) -> Json:
 
 def _metric(compared: Compared) -> Json:
     ratio = compared.ratio
+    figures = {"baseline": compared.baseline, "candidate": compared.candidate}
+    for name in ("value", "low", "high"):
+        figures["ratio" if name == "value" else name] = getattr(ratio, name, None)
     return {
-        "baseline": _rounded(compared.baseline),
-        "candidate": _rounded(compared.candidate),
-        "ratio": _rounded(ratio.value if ratio else None),
-        "low": _rounded(ratio.low if ratio else None),
-        "high": _rounded(ratio.high if ratio else None),
+        **{
+            name: None if value is None else round(value, _DIGITS)
+            for name, value in figures.items()
+        },
         "more_than_noise": ratio.more_than_noise if ratio else None,
-        "block_lengths": list(ratio.blocks) if _tested(ratio) and ratio else None,
+        "block_lengths": list(ratio.blocks) if ratio and ratio.low is not None else None,
     }
-
-
-def _tested(ratio: Ratio | None) -> bool:
-    return ratio is not None and ratio.low is not None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)

@@ -38,10 +38,9 @@ class FollowedServers:
         self._monitor.look(item)
         self.missing = item.missing
         self.caught_up = self.caught_up or item.caught_up
-        for entry in logs:
-            server = self._monitor.store.servers.get(entry.source)
-            if server is not None:
-                self._saved.look(server, (entry.source, *entry.twins), wall)
+        files = {entry.source: (entry.source, *entry.twins) for entry in logs}
+        for server in self.servers:
+            self._saved.look(server, files.get(server.path, (server.path,)), wall)
         return None
 
     @property

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 
 from vllm_watch.core.hints import IO, Any
 from vllm_watch.core.metrics import METRICS
@@ -86,9 +87,10 @@ def write_parquet(rows: Iterable[Row], fields: Fields, file: IO[bytes]) -> None:
         ) from None
     schema = _schema(pa, fields)
     zones: set[str] = set()
+    left = iter(rows)
     batches = [
         pa.RecordBatch.from_pydict(_columns(chunk, fields, zones), schema=schema)
-        for chunk in _chunks(rows)
+        for chunk in iter(lambda: [*islice(left, _CHUNK)], [])
     ]
     table = pa.Table.from_batches(batches, schema=schema)
     if len(zones) == 1:
@@ -120,14 +122,3 @@ def _zone(moment: datetime) -> str:
     """Return the offset of a moment as Arrow spells it."""
     offset = moment.strftime("%z")
     return f"{offset[:3]}:{offset[3:5]}" if moment.utcoffset() else "UTC"
-
-
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
@@ -12,9 +12,10 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
-from vllm_watch.health.monitor import Health, Monitor
+from vllm_watch.health.monitor import Health
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import SavedLogs
+from vllm_watch.reports.following import FollowedServers
+from vllm_watch.reports.snapshot import ServerSnapshot
 from vllm_watch.sources.paths import STDIN, LogSet
 
 Outcome = Literal["ready", "died"]
@@ -74,18 +75,19 @@ class Waiting:
     """Wait for a new run of servers that were already over; else they count as dead."""
     standings: tuple[Standing, ...] = ()
     """Every server at the last look."""
-    missing: tuple[str, ...] = ()
-    """Paths that match nothing yet."""
-    _monitor: Monitor = field(init=False)
-    _saved: SavedLogs = field(init=False)
+    _followed: FollowedServers = field(init=False)
     _before: dict[str, int] = field(default_factory=dict)
     """By source, the run that was over before waiting began."""
     _began: bool = False
 
     def __post_init__(self) -> None:
         """Begin without servers."""
-        self._monitor = Monitor(self.settings, bounded=True)
-        self._saved = SavedLogs(self.settings, self.formats)
+        self._followed = FollowedServers(self.settings, self.formats)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Paths that match nothing yet."""
+        return self._followed.missing
 
     def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
         """Apply an item that was read at `wall`; return the outcome once there is one.
@@ -93,13 +95,10 @@ class Waiting:
         `logs` are the files of the servers found so far. The wait can only end after all files have
         been read: before that a companion may be unread.
         """
+        self._followed.feed(item, logs, wall)
         if not isinstance(item, Looked):
-            self._monitor.apply(item)
             return None
-        self._monitor.judge()
-        files = {entry.source: (entry.source, *entry.twins) for entry in logs}
-        self.missing = item.missing
-        self.standings = tuple(self._standings(files, wall))
+        self.standings = tuple(self._standing(now) for now in self._followed.now(wall))
         self._began = True
         if self.died:
             return "died"
@@ -117,14 +116,8 @@ class Waiting:
         """The servers that are not up."""
         return tuple(s for s in self.standings if s.health.state.name not in UP or s.announced)
 
-    def _standings(self, files: dict[str, tuple[str, ...]], wall: float) -> Iterator[Standing]:
-        for server in self._monitor.store.servers.values():
-            self._saved.look(server, files.get(server.source, (server.source,)), wall)
-            now = server.clock.own(wall)
-            health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
-            yield self._standing(server, health, now)
-
-    def _standing(self, server: Server, health: Health, now: float) -> Standing:
+    def _standing(self, snapshot: ServerSnapshot) -> Standing:
+        server, health, now = snapshot.server, snapshot.health, snapshot.time
         closed = server.source == STDIN and bool(server.trouble)
         if closed and health.state.name not in UP | OVER:
             why = "standard input has ended before it was ready"
