@@ -20,7 +20,7 @@ from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.reports.nextstart import NextStart, next_start
 from vllm_watch.reports.reading import read_saved
 from vllm_watch.reports.startline import start_line
-from vllm_watch.reports.tabletext import markdown_table
+from vllm_watch.reports.text import markdown_table
 
 ROOT = Path(__file__).parents[1]
 VERDICTS = ROOT / "fixtures" / "judgement" / "next_start.toml"

@@ -17,8 +17,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.parsing.dicts import names_in
 from vllm_watch.parsing.secrets import fields_without_secrets
-from vllm_watch.reports.nextstart import LEFT_OUT, next_start
-from vllm_watch.reports.nextstart import next_start_text
+from vllm_watch.reports.nextstart import LEFT_OUT, next_start, next_start_text
 
 JUDGED = tomllib.loads(VERDICTS.read_text(encoding="utf-8"))
 RECORDED = FIXTURES.parent / "recordings"

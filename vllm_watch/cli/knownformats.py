@@ -14,7 +14,7 @@ from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
 from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
-from vllm_watch.reports.tabletext import cells, cut, padded, printable
+from vllm_watch.reports.text import cells, cut, padded, printable
 from vllm_watch.sources.commandwords import commands_of
 from vllm_watch.sources.paths import find_logs
 

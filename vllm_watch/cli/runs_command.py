@@ -99,7 +99,7 @@ def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str
 
 def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) -> None:
     from vllm_watch.integrations.runtable import HEADS, SHOWN, cell
-    from vllm_watch.reports.tabletext import markdown_table, printable, text_table
+    from vllm_watch.reports.text import markdown_table, printable, text_table
 
     numbers = [name for name in SHOWN if not names or name not in ("server", "state", "standing")]
     heads = [*names, "runs", *(n for n in numbers if n not in names)] if names else list(SHOWN)

@@ -10,14 +10,7 @@ from vllm_watch.reports.bootstrap import Ratio
 from vllm_watch.reports.comparison import Compared, Comparison, Quantity, Side
 from vllm_watch.reports.summarytext import Paint
 from vllm_watch.reports.summarywords import config_words
-from vllm_watch.reports.tabletext import (
-    cut,
-    markdown,
-    markdown_table,
-    printable,
-    text_table,
-    wrapped,
-)
+from vllm_watch.reports.text import cut, markdown, markdown_table, printable, text_table, wrapped
 from vllm_watch.serverside.presets import Gain, preset_table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from vllm_watch.reports.tabletext import printable
+from vllm_watch.reports.text import printable
 
 _VOID = frozenset({"br", "col", "rect", "path", "line", "stop", "circle"})
 """Elements without content."""

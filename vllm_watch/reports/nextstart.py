@@ -18,7 +18,7 @@ from vllm_watch.reports.startline import (
     secret_variable,
     start_line,
 )
-from vllm_watch.reports.tabletext import printable, wrapped
+from vllm_watch.reports.text import printable, wrapped
 
 NOT_GIVEN = "not given"
 LEFT_OUT = "left out"
@@ -95,14 +95,9 @@ class NextStart:
 def next_start(
     server: str, source: str, run: Run, findings: Iterable[Finding], *, offline: bool = False
 ) -> NextStart:
-    """Return the next start of a server after a run.
+    """Return the next start of a server after a run with these findings, the worst first.
 
-    Args:
-        server: its name.
-        source: path of its log.
-        run: the run whose flags are changed.
-        findings: of that run, the worst first, each flag advised once.
-        offline: it was not a server, but a run of the class LLM that finished its work.
+    `offline`: it was not a server, but a run of the class LLM that finished its work.
     """
     given, why_not = (None, OFFLINE) if offline else given_flags(run)
     flags = dict(given.flags) if given else {}

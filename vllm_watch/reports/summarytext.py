@@ -22,14 +22,7 @@ from vllm_watch.reports.summarywords import (
     summary_facts,
     unknown_words,
 )
-from vllm_watch.reports.tabletext import (
-    cut,
-    markdown,
-    markdown_table,
-    printable,
-    text_table,
-    wrapped,
-)
+from vllm_watch.reports.text import cut, markdown, markdown_table, printable, text_table, wrapped
 from vllm_watch.reports.verdict import verdict_of, verdict_words
 
 Paint = Callable[[str, str], str]

@@ -1,4 +1,4 @@
-"""Tables as text and as Markdown, for terminals and issues."""
+"""Text for terminals and issues: tables, Markdown, lines cut and wrapped to a width."""
 
 from __future__ import annotations
 

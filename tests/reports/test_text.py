@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_watch.reports.tabletext import (
+from vllm_watch.reports.text import (
     cells,
     cut,
     markdown,
