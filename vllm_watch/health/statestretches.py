@@ -39,16 +39,9 @@ def states_with_work(
     """Return a server's state in each step of a window of time.
 
     If an alert fires while the server is up, the state is the severity of the alert instead of busy
-    or idle.
-
-    Args:
-        monitor: has the alerts of the server.
-        server: the server.
-        window: begin and end in epoch seconds of its log.
-        known: nothing after this moment is known.
-        lines: for each step: whether it has a stats line; whether one of its lines shows work;
-            whether the newest line up to its end shows none.
-        late: states that are shown only from the first step that lies completely in them.
+    or idle. `lines` say for each step whether it has a stats line, whether one of its lines shows
+    work, and whether the newest line up to its end shows none; `known` and `late` are those of
+    `states_in_steps`.
     """
     lives = states_in_steps(
         state_stretches(monitor, server, known), window, len(lines), known, late

@@ -1,4 +1,4 @@
-"""What a run cost: The cost of a run: GPUs x hours x price, also per million generated tokens."""
+"""The cost of a run: GPUs x hours x price, also per million generated tokens."""
 
 from __future__ import annotations
 
@@ -41,14 +41,9 @@ def cost_of(
     generated_tokens: float,
     settings: CostSettings,
 ) -> Cost | None:
-    """Return what a run cost, None without a price, a duration or a number of GPUs.
+    """Return what a run of so many `seconds` cost, with requests running in `busy_seconds`.
 
-    Args:
-        known: configuration of the run.
-        seconds: how long it lasted, None where no line is stamped.
-        busy_seconds: how long requests were running, None without stats lines.
-        generated_tokens: tokens generated, by the log.
-        settings: price and number of GPUs.
+    None without a price, a duration or a number of GPUs.
     """
     gpus = gpus_of(known, settings)
     if settings.gpu_hourly is None or gpus is None or not seconds:

@@ -30,20 +30,14 @@ def held_at(findings: Iterable[Finding], end: float | None) -> Finding | None:
 def death_lines(
     head: str, whys: Sequence[str], before: Finding, end: float | None, *, named: bool
 ) -> tuple[tuple[str, str], ...]:
-    """Return the texts for a death after a fault that is not proved to be its cause.
+    """Return the texts for a death at `end` after a fault that is not proved to be its cause.
 
-    Each text is a pair of words and advice, the longest first. The advice has the order of the
-    findings: first the error, then the flags. The order of importance is: the log's own words, the
-    fault before, the flags with the condition they depend on, and last the note that the log names
-    no cause (if it is not `named`). A flag is never shown without its condition; without room for
-    both there is only the first step, or the note.
-
-    Args:
-        head: who died, and when.
-        whys: the log's own words, the longest form first.
-        before: the fault that held when it died.
-        end: when it died.
-        named: whether the log names an error.
+    `head` says who died and when; `whys` are the log's own words, the longest form first. Each text
+    is a pair of words and advice, the longest first. The advice has the order of the findings:
+    first the error, then the flags. The order of importance is: the log's own words, the fault
+    before, the flags with the condition they depend on, and last the note that the log names no
+    cause (if it is not `named`). A flag is never shown without its condition; without room for both
+    there is only the first step, or the note.
     """
     what = before.title.removeprefix(_BEFORE).partition(":")[0]
     length = how_long(before, end)

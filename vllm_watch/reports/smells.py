@@ -23,13 +23,7 @@ class Smell:
 
 
 def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -> list[Smell]:
-    """Return problems with flags: by the rules for start-ups, and by contradictions.
-
-    Args:
-        flags: by their names with `_`: `max_num_seqs`, `enforce_eager` …
-        settings: levels of the rules.
-        now: epoch seconds.
-    """
+    """Return problems with flags (by their names with `_`): by rules, and by contradictions."""
     found = [*_without_stats(flags), *_unused_cache(flags)]
     monitor = Monitor(settings)
     event = Event("args", now, "non-default args", {"args": dict(flags)})
