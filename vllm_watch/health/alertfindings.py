@@ -50,22 +50,20 @@ def alert_finding(
     `worded`, it has only the fields it is ranked by: texts and advice take ten times as long.
     """
     rule, run = span.rule, case.run
-    raised = rule.raised is not None and is_raised(span, advised or time, beside)
+    raised = raised_to(span, advised or time, beside)
     several = len(run.series) > 1 and len(run.engines) > 1
     engine = span.engine if several and span.engine not in (ALL_ENGINES, WHOLE_SERVER) else None
     word = rule.raised_word if raised else rule.word
-    severity = rule.raised if raised and rule.raised else rule.severity
+    severity = raised or rule.severity
     if not worded:
         return Finding(rule.id, word, severity, word, "", "", rule.guide, span.since, engine)
     words = Words(span_words(case, span, time))
-    title = rule.raised_title if raised else rule.title
-    flapping = f" ({span.times} times)" if counted and span.times > 1 else ""
     advice = case.advice(rule.advice, span.engine, advised or time, {})
     finding = Finding(
         rule.id,
         word,
         severity,
-        title.format_map(words) + flapping,
+        _title(span, words, raised=raised is not None, counted=counted),
         rule.detail.format_map(words),
         rule.raised_remedy if raised else rule.remedy,
         rule.guide,
@@ -77,22 +75,31 @@ def alert_finding(
     return with_advice(finding, advice, case.facts)
 
 
-def is_raised(span: AlertSpan, time: float, beside: Iterable[AlertSpan]) -> bool:
-    """Return whether an alert has become worse by `time`, by its samples or with other alerts."""
-    if span.raised is not None and span.raised <= time:
-        return True
-    return bool(span.rule.raised_with) and bool(_raising(span, beside))
+def _title(span: AlertSpan, words: Words, *, raised: bool, counted: bool = True) -> str:
+    title = span.rule.raised_title if raised else span.rule.title
+    flapping = f" ({span.times} times)" if counted and span.times > 1 else ""
+    return title.format_map(words) + flapping
+
+
+def raised_to(span: AlertSpan, time: float, beside: Iterable[AlertSpan]) -> Severity | None:
+    """Return how severe an alert has become by `time`, by its samples or with other alerts.
+
+    None if it has not become worse.
+    """
+    by_itself = span.raised is not None and span.raised <= time
+    return span.rule.raised if by_itself or _raising(span, beside) else None
 
 
 def _raising(span: AlertSpan, beside: Iterable[AlertSpan]) -> list[AlertSpan]:
     """Return the alerts that make another one worse: they fire at the same time."""
-    return [
-        other
-        for other in beside
-        if other.rule.id in span.rule.raised_with
-        and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
-        and overlap(other, span)
-    ]
+    ids = span.rule.raised_with
+    raising = (one for one in beside if one.rule.id in ids) if ids else ()
+    return [one for one in raising if _near(one, span) and overlap(one, span)]
+
+
+def _near(one: AlertSpan, other: AlertSpan) -> bool:
+    """Tell whether two alerts are about the same engine, or one about the whole server."""
+    return one.engine == other.engine or WHOLE_SERVER in (one.engine, other.engine)
 
 
 def overlap(one: AlertSpan, other: AlertSpan) -> bool:
@@ -134,11 +141,6 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
     return words
 
 
-def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:
-    """Return the text for an alert that has ended, and whether that is good news."""
-    return _over(case, span, _going_on(span, beside))
-
-
 def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
     """Return the text for an alert that has ended, while a critical one continues."""
     time = span.fired if span.until is None else span.until
@@ -162,9 +164,7 @@ def _going_on(span: AlertSpan, beside: Iterable[AlertSpan]) -> str | None:
         (
             other.rule.word
             for other in beside
-            if other.rule.severity == "critical"
-            and other.firing_at(time)
-            and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
+            if other.rule.severity == "critical" and other.firing_at(time) and _near(other, span)
         ),
         None,
     )
@@ -241,24 +241,18 @@ def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[Rise]:
 
 def alert_title(case: Case, span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> str:
     """Return the title of an alert as it was at `time`; cached."""
-    rule = span.rule
-    known = [one for one in beside if one.fired <= time]
-    raised = rule.raised is not None and is_raised(span, time, known)
+    raised = raised_to(span, time, [one for one in beside if one.fired <= time]) is not None
     texts = case.alerts.alert_texts
-    key = ("title", rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
+    key = ("title", span.rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
     if key not in texts:
-        title = rule.raised_title if raised else rule.title
-        flapping = f" ({span.times} times)" if span.times > 1 else ""
-        words = Words(span_words(case, span, time))
-        texts[key] = title.format_map(words) + flapping, ""
+        texts[key] = _title(span, Words(span_words(case, span, time)), raised=raised), ""
     return texts[key][0]
 
 
 def _severity(span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> Severity:
     """Return how severe an alert was at `time`, by itself and beside others."""
-    rule = span.rule
-    raised = rule.raised and is_raised(span, time, [one for one in beside if one.fired <= time])
-    return rule.raised if rule.raised and raised else rule.severity
+    known = [one for one in beside if one.fired <= time]
+    return raised_to(span, time, known) or span.rule.severity
 
 
 def over_words(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:

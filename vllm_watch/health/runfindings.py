@@ -16,7 +16,7 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import Series
 from vllm_watch.core.states import ServerState
-from vllm_watch.health.alertfindings import alert_finding, is_raised, last_held
+from vllm_watch.health.alertfindings import alert_finding, last_held, raised_to
 from vllm_watch.health.explaining import ancestors, plain_remedies, with_explained
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag, without_advice
@@ -227,7 +227,7 @@ def _within(spans: Iterable[AlertSpan], intervals: Sequence[Interval]) -> list[A
 def _of_alerts(case: Case, spans: list[AlertSpan], time: float) -> Finding:
     """Return the longest of the worst alerts, with its figures at its worst."""
     every = case.alerts.spans()
-    raised = [span for span in spans if span.rule.raised and is_raised(span, time, every)]
+    raised = [span for span in spans if raised_to(span, time, every)]
     span = max(raised or spans, key=lambda span: _end(span, time) - span.since)
     worst, last = _worst_moment(case, span, time), last_held(case, span, time)
     found = [

@@ -10,7 +10,7 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import engine_label
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import alert_finding, span_over
+from vllm_watch.health.alertfindings import alert_finding, over_words
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
@@ -64,7 +64,7 @@ def alert_rows(
             finding = alert_finding(case, span, span.fired, beside)
             severity, text = finding.severity, finding.title
             if change.resolved:
-                text, _ = span_over(case, span, beside)
+                text, _ = over_words(case, span, beside)
         else:
             finding = monitor.trends(server, run).finding(run, span)
             severity, text = finding.severity, finding.title
