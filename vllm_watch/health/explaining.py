@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.health.finding import Finding
@@ -43,12 +43,11 @@ def _above(identity: str, book: RuleBook, present: Iterable[str]) -> set[str]:
 
 def explained(book: RuleBook, found: Sequence[Finding]) -> list[Finding]:
     """Return findings of one moment, each with those that it explains nested under it."""
-    names = {finding.id for finding in found}
-    if len(names) < 2 or not any(_explains_any(book.hides(name), names) for name in names):
+    every = _all_above(book, (finding.id for finding in found))
+    if not any(every.values()):
         return list(found)
     below: dict[str, list[Finding]] = {}
     kept: list[Finding] = []
-    every = _all_above(book, (finding.id for finding in found))
     for finding in found:
         above = _nearest_last(finding.id, every)
         if above:
@@ -56,10 +55,6 @@ def explained(book: RuleBook, found: Sequence[Finding]) -> list[Finding]:
         else:
             kept.append(finding)
     return [with_explained(finding, below.get(finding.id, ())) for finding in kept]
-
-
-def _explains_any(hides: Sequence[str], names: Collection[str]) -> bool:
-    return any(name == "*" or name in names for name in hides)
 
 
 def with_explained(finding: Finding, below: Iterable[Finding]) -> Finding:
