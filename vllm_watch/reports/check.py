@@ -27,14 +27,6 @@ LONGEST = 300
 
 _BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
 """Order of importance among servers: warning and critical come before unknown."""
-_BY_STATE = {
-    "dead": CRITICAL,
-    "stalled": CRITICAL,
-    "finished": OK,
-    "starting": OK,
-    "ready": OK,
-    "idle": OK,
-}
 _WHATEVER_STATE = frozenset({"crash-loop", "workers-hang"})
 """Findings that count in every state of the server."""
 _BY_SEVERITY = {"note": OK, "warning": WARNING, "critical": CRITICAL}
@@ -77,7 +69,7 @@ def _code_of(state: str, settings: Settings) -> int:
     """Return the code of a state, from the table or the user's settings."""
     chosen = {"stopped": "stopped", "ended": "ended", "no-stats": "no_stats"}.get(state)
     if chosen is None:
-        return _BY_STATE.get(state, OK)
+        return CRITICAL if state in ("dead", "stalled") else OK
     return WORDS.index(str(getattr(settings.check, chosen)).upper())
 
 
