@@ -33,25 +33,23 @@ class Quantity:
     """`%` for ratios, which are 0…1 inside."""
     of: Value | None = None
     """Returns its one number of a run, None if unknown; without it, samples are compared."""
+    scale: float = 1.0
+    """Factor from that number to the unit."""
 
 
-def _scaled(value: float | None, scale: float) -> float | None:
-    return None if value is None else value * scale
-
-
-def _time(name: str, scale: float = 1.0) -> Value:
+def _time(name: str) -> Value:
     """Return a function from a summary to one of its mean times."""
-    return lambda run: _scaled(getattr(run.times, name, None), scale)
+    return lambda run: getattr(run.times, name, None)
 
 
-def _steps(name: str, scale: float = 1.0) -> Value:
+def _steps(name: str) -> Value:
     """Return a function from a summary to a figure of steps over all engines."""
-    return lambda run: _scaled(of_all_engines(run.iterations, name), scale)
+    return lambda run: of_all_engines(run.iterations, name)
 
 
-def _latency(name: str, part: str, scale: float = 1.0) -> Value:
+def _latency(name: str, part: str) -> Value:
     """Return a function from a summary to a recorded percentile."""
-    return lambda run: _scaled(run.recorded.percentile(name, part), scale)
+    return lambda run: run.recorded.percentile(name, part)
 
 
 def _failed(run: RunSummary) -> float | None:
@@ -74,7 +72,7 @@ SINGLE = (
     Quantity("ready_after_s", "time to ready", "s", lambda run: run.ready_after),
     Quantity("queue_s", "time in the queue, about", "s", _time("queue")),
     Quantity("request_s", "time per request, about", "s", _time("request")),
-    Quantity("per_token_ms", "time per token, about", "ms", _time("per_token", 1e3)),
+    Quantity("per_token_ms", "time per token, about", "ms", _time("per_token"), 1e3),
     Quantity(
         "cost_per_million_tokens", "cost per million tokens", "",
         lambda run: run.cost.per_million_tokens if run.cost else None,
@@ -84,18 +82,18 @@ SINGLE = (
 )  # fmt: skip
 """Quantities with one number per run: whether their ratio is more than noise is unknown."""
 RARE = (
-    Quantity("step_time_ms", "time of a step", "ms", _steps("step_time_s", 1e3)),
+    Quantity("step_time_ms", "time of a step", "ms", _steps("step_time_s"), 1e3),
     Quantity(
         "decode_step_time_ms", "time of a step without prompts", "ms",
-        _steps("decode_step_time_s", 1e3),
+        _steps("decode_step_time_s"), 1e3,
     ),
     Quantity("tokens_per_step", "tokens a step", "", _steps("tokens_per_step")),
     Quantity("budget_share", "steps at the token limit", "%", _steps("budget_share")),
     Quantity("max_num_seqs_share", "steps at max_num_seqs", "%", _steps("max_num_seqs_share")),
     Quantity("ttft_p50_s", "time to first token, median", "s", _latency("ttft_s", "p50")),
     Quantity("ttft_p95_s", "time to first token, p95", "s", _latency("ttft_s", "p95")),
-    Quantity("itl_p50_ms", "time between tokens, median", "ms", _latency("itl_s", "p50", 1e3)),
-    Quantity("itl_p95_ms", "time between tokens, p95", "ms", _latency("itl_s", "p95", 1e3)),
+    Quantity("itl_p50_ms", "time between tokens, median", "ms", _latency("itl_s", "p50"), 1e3),
+    Quantity("itl_p95_ms", "time between tokens, p95", "ms", _latency("itl_s", "p95"), 1e3),
     Quantity("queue_p95_s", "time in the queue, p95", "s", _latency("queue_s", "p95")),
     Quantity("request_p95_s", "time per request, p95", "s", _latency("request_s", "p95")),
     Quantity("gpu_power_w", "power per GPU", "W", lambda run: run.recorded.mean_gpu("power_w")),
@@ -215,7 +213,8 @@ def _measured(quantity: Quantity, side: Side) -> Measured:
 
 
 def _single(quantity: Quantity, baseline: RunSummary, candidate: RunSummary) -> Compared:
-    before, after = (quantity.of(run) if quantity.of else None for run in (baseline, candidate))
+    found = (quantity.of(run) if quantity.of else None for run in (baseline, candidate))
+    before, after = (None if value is None else value * quantity.scale for value in found)
     ratio = None
     if before and after is not None:
         ratio = Ratio(after / before, None, None, (1, 1))
