@@ -17,8 +17,8 @@ from vllm_watch.reports.summarywords import (
     FIGURE_HEADS,
     config_words,
     engine_rows,
+    facts_beside_findings,
     figure_rows,
-    summary_facts,
 )
 from vllm_watch.reports.unknowns import unknowns_of
 
@@ -71,19 +71,13 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
         yield table(FIGURE_HEADS, figure_rows(summary.all_engines))
         if rows := engine_rows(summary):
             yield table(ENGINE_HEADS, rows)
-    details = [finding.detail for finding in summary.findings if finding.detail]
-    facts = [fact for fact in summary_facts(summary, zone) if fact[0] not in _ELSEWHERE]
-    said = [words for label, words in facts if label == "why" and _is_in(words, details)]
-    yield _list([fact for fact in facts if fact[1] not in said])
+    yield _list(
+        [fact for fact in facts_beside_findings(summary, zone) if fact[0] not in _ELSEWHERE]
+    )
     if summary.benchmarks:
         yield element("h3", "Benchmarks")
         words = [element("li", benchmark_words(one, zone)) for one in summary.benchmarks]
         yield element("ul", *words)
-
-
-def _is_in(words: str, details: Sequence[str]) -> bool:
-    """Return whether a finding already has this text, perhaps within a longer one."""
-    return any(detail in words for detail in details)
 
 
 def configuration_section(summary: RunSummary) -> Iterator[Markup]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 
-from vllm_watch.health.findings import Finding
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
@@ -15,6 +14,7 @@ from vllm_watch.reports.summarywords import (
     FindingWords,
     advice_words,
     engine_rows,
+    facts_beside_findings,
     figure_rows,
     findings_in_words,
     fleet_rows,
@@ -61,9 +61,8 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
         yield from _finding(texts, width, paint)
     if summary.findings:
         yield ""
-    for label, words in summary_facts(summary, zone):
-        if label != "why" or not _is_said(words, summary.findings):
-            yield from _labelled(label, words, width, str)
+    for label, words in facts_beside_findings(summary, zone):
+        yield from _labelled(label, words, width, str)
     if summary.all_engines.samples:
         yield ""
         yield from _table(FIGURE_HEADS, figure_rows(summary.all_engines), width, paint)
@@ -75,11 +74,6 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     for number, words in enumerate(unknown_words(summary)):
         yield from _labelled("" if number else "unknown", words, width, str)
     yield ""
-
-
-def _is_said(why: str, findings: Sequence[Finding]) -> bool:
-    """Return whether a finding already gives the reason of a state."""
-    return any(finding.detail and finding.detail in why for finding in findings)
 
 
 def _labelled(label: str, words: str, width: int, paint: Callable[[str], str]) -> Iterator[str]:

@@ -62,6 +62,16 @@ def summary_facts(summary: RunSummary, zone: tzinfo) -> Facts:
     return [(label, words) for label, words in facts if words]
 
 
+def facts_beside_findings(summary: RunSummary, zone: tzinfo) -> Facts:
+    """Return the same without the reason of a state that a finding gives already."""
+    details = [finding.detail for finding in summary.findings if finding.detail]
+    return [
+        (label, words)
+        for label, words in summary_facts(summary, zone)
+        if label != "why" or not any(detail in words for detail in details)
+    ]
+
+
 def unknown_words(summary: RunSummary) -> list[str]:
     """Return what the log does not show, and why: a line each."""
     return [f"{one.what}: {one.why}" for one in unknowns_of(summary)]
@@ -306,15 +316,13 @@ def _times(summary: RunSummary) -> str:
             f"{exact}; about {short_time(times.queue)} of it in the queue, "
             f"{short_time(times.per_token)} per output token (estimated)"
         )
-    if times.source == "metrics":
-        return (
-            f"{short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
-            f"{short_time(times.per_token)} per output token (means, recorded)"
-        )
-    return (
-        f"about {short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
-        f"{short_time(times.per_token)} per output token (means, estimated from the log)"
+    words = (
+        f"{short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
+        f"{short_time(times.per_token)} per output token"
     )
+    if times.source == "metrics":
+        return f"{words} (means, recorded)"
+    return f"about {words} (means, estimated from the log)"
 
 
 def _steps(summary: RunSummary) -> str:
