@@ -171,5 +171,5 @@ def _typed(name: str, value: object) -> object:
     return str(value)
 
 
-def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.astimezone(UTC)
+def _utc(time: float | None) -> datetime | None:
+    return None if time is None else datetime.fromtimestamp(time, UTC)

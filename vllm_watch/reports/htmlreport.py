@@ -162,7 +162,11 @@ def _server(written: _Written, server: Server, summary: RunSummary, name: str) -
     zone, earlier = written.zone, []
     for run, older in zip(server.runs, summary.earlier, strict=False):
         verdict = verdict_of(older, zone)
-        began = "" if older.first is None else f", {older.first.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        began = (
+            ""
+            if older.first is None
+            else f", {datetime.fromtimestamp(older.first, zone):%Y-%m-%d %H:%M:%S}"
+        )
         words = f"run {run.number + 1} of {older.runs}{began}: {verdict.glyph} {verdict.words}"
         whole = _run(written, server, run, older, f"{name}-{run.number}")
         earlier.append(element("details", element("summary", words), whole))

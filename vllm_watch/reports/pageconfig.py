@@ -38,8 +38,7 @@ def startup_section(summary: RunSummary) -> Iterator[Markup]:
     """Yield the phases of the start-up as a bar; nothing if the log has none."""
     if not summary.phases or summary.first is None or summary.last is None:
         return
-    last = summary.last.timestamp()
-    spans = [(p, p.begin, last if p.end is None else p.end) for p in summary.phases]
+    spans = [(p, p.begin, summary.last if p.end is None else p.end) for p in summary.phases]
     begin, end = spans[0][1], max(until for _, _, until in spans)
     ready = summary.ready_after
     words = f"ready after {duration(ready)}" if ready is not None else "never ready"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 import numpy as np
 
@@ -53,8 +53,9 @@ class EngineSummary:
     samples: int
     busy_samples: int
     """Those with requests running."""
-    first: datetime | None
-    last: datetime | None
+    first: float | None
+    """Epoch seconds of its first and last sample."""
+    last: float | None
     figures: Mapping[str, Figures | None]
     """Every metric of the catalogue; None if no line has it."""
     generated_tokens: int
@@ -83,8 +84,9 @@ class RunSummary:
     tz: tzinfo
     """Zone of the log's stamps."""
     zone_assumed: bool
-    first: datetime | None
-    last: datetime | None
+    first: float | None
+    """Epoch seconds of its first and newest stamp."""
+    last: float | None
     ready_after: float | None
     """Seconds from the first stamp until `Starting vLLM server`."""
     phases: tuple[Phase, ...]
@@ -138,7 +140,10 @@ def run_summary(
 ) -> RunSummary:
     """Return one run of a server at its own end."""
     tokens = run_tokens(run)
-    engines = _engine_summaries(run, tokens, server.clock.tz)
+    engines = tuple(
+        _engine_summary(engine_label(engine), engine_frame(run.series[engine]), tokens[engine])
+        for engine in run.engines
+    )
     known = name_from_fields(server.known, run.configuration.flags())
     settings, recorded = reading.monitor.settings, recorded_summary(server, run)
     gate = settings.times.gate()
@@ -154,13 +159,13 @@ def run_summary(
         len(server.runs),
         server.clock.tz,
         server.clock.assumed,
-        _moment(run.first_stamp, server.clock.tz),
-        _moment(run.newest_stamp, server.clock.tz),
+        run.first_stamp,
+        run.newest_stamp,
         ready_after(run),
         tuple(phases_of(run)),
         run.configuration,
         engines,
-        _all_engines(run, tokens, engines, server.clock.tz),
+        _all_engines(run, tokens, engines),
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,
@@ -179,15 +184,6 @@ def run_summary(
     )
 
 
-def _engine_summaries(
-    run: Run, tokens: Mapping[int, Tokens], tz: tzinfo
-) -> tuple[EngineSummary, ...]:
-    return tuple(
-        _engine_summary(engine_label(engine), engine_frame(run.series[engine]), tokens[engine], tz)
-        for engine in run.engines
-    )
-
-
 def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost | None:
     if prices.gpu_hourly is None:
         return None  # the busy seconds need not be added up
@@ -197,14 +193,14 @@ def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost 
     return cost_of(run.configuration, lasted, busy_seconds(run), generated, prices)
 
 
-def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens, tz: tzinfo) -> EngineSummary:
+def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens) -> EngineSummary:
     at_work = busy(frame)
     return EngineSummary(
         engine,
         len(frame),
         len(at_work),
-        _moment(float(frame.times[0]), tz) if len(frame) else None,
-        _moment(float(frame.times[-1]), tz) if len(frame) else None,
+        float(frame.times[0]) if len(frame) else None,
+        float(frame.times[-1]) if len(frame) else None,
         {metric.name: figures_of(frame[metric.name], at_work[metric.name]) for metric in METRICS},
         round(tokens.generated),
         round(tokens.prompt),
@@ -212,14 +208,14 @@ def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens, tz: tzinfo)
 
 
 def _all_engines(
-    run: Run, tokens: Mapping[int, Tokens], engines: tuple[EngineSummary, ...], tz: tzinfo
+    run: Run, tokens: Mapping[int, Tokens], engines: tuple[EngineSummary, ...]
 ) -> EngineSummary:
     if len(engines) == 1:
         return engines[0]
     every = Tokens(
         sum(one.generated for one in tokens.values()), sum(one.prompt for one in tokens.values())
     )
-    return _engine_summary("all", run_frame(run), every, tz)
+    return _engine_summary("all", run_frame(run), every)
 
 
 def figures_of(values: Numbers, at_work: Numbers) -> Figures | None:
@@ -295,7 +291,3 @@ def _warnings(server: Server, run: Run) -> list[str]:
 def _name_told_by(run: Run) -> ServerName:
     """Return the name of a run's server from the log itself, not from the file's name."""
     return name_from_fields(ServerName(None, None, ""), run.configuration.flags())
-
-
-def _moment(time: float | None, tz: tzinfo) -> datetime | None:
-    return None if time is None else datetime.fromtimestamp(time, tz)

@@ -45,8 +45,8 @@ def run_json(summary: RunSummary) -> Json:
         "ready_after_s": summary.ready_after,
         "run": summary.run,
         "runs": summary.runs,
-        "first": _moment(summary.first),
-        "last": _moment(summary.last),
+        "first": iso(summary.first, summary.tz),
+        "last": iso(summary.last, summary.tz),
         "zone_assumed": summary.zone_assumed,
         "startup": [
             {"phase": phase.name, "seconds": phase.seconds, "begin": iso(phase.begin, summary.tz)}
@@ -54,8 +54,8 @@ def run_json(summary: RunSummary) -> Json:
         ],
         "config": shown_flags(summary.configuration),
         "capacity": shown_capacity(summary.configuration),
-        "engines": [_engine(engine) for engine in summary.engines],
-        "together": _engine(summary.all_engines),
+        "engines": [_engine(engine, summary.tz) for engine in summary.engines],
+        "together": _engine(summary.all_engines, summary.tz),
         "requests": {
             "total": summary.requests,
             "by_status": dict(summary.served),
@@ -155,21 +155,17 @@ def _benchmark(span: BenchmarkSpan, tz: tzinfo) -> Json:
     }
 
 
-def _engine(engine: EngineSummary) -> Json:
+def _engine(engine: EngineSummary, tz: tzinfo) -> Json:
     return {
         "engine": engine.engine,
         "samples": engine.samples,
         "busy_samples": engine.busy_samples,
-        "first": _moment(engine.first),
-        "last": _moment(engine.last),
+        "first": iso(engine.first, tz),
+        "last": iso(engine.last, tz),
         **{metric.name: _rounded(engine.figures[metric.name]) for metric in METRICS},
         "generated_tokens": engine.generated_tokens,
         "prompt_tokens": engine.prompt_tokens,
     }
-
-
-def _moment(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
 
 
 def iso(time: float | None, tz: tzinfo) -> str | None:

@@ -238,7 +238,7 @@ def time_words(summary: RunSummary, zone: tzinfo, aside: str = "") -> str:
     """Return first and last stamp of a run, how long it lasted and, in the brackets, an `aside`."""
     if summary.first is None or summary.last is None:
         return "no line has a stamp"
-    first, last = summary.first.astimezone(zone), summary.last.astimezone(zone)
+    first, last = (datetime.fromtimestamp(each, zone) for each in (summary.first, summary.last))
     long = duration((last - first).total_seconds())
     day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
     return f"{first:%Y-%m-%d %H:%M:%S} – {day}{last:%H:%M:%S} {last:%Z} ({long}{aside})"

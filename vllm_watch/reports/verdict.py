@@ -93,7 +93,8 @@ def _more(loud: list[Finding]) -> str:
 
 def _moment(time: float, summary: RunSummary, zone: tzinfo) -> str:
     """Return a moment, with its date if a run extends beyond the day that it began."""
-    dates = {each.astimezone(zone).date() for each in (summary.first, summary.last) if each}
+    ends = [each for each in (summary.first, summary.last) if each is not None]
+    dates = {datetime.fromtimestamp(each, zone).date() for each in ends}
     date = f"{datetime.fromtimestamp(time, zone):%Y-%m-%d} " if len(dates) > 1 else ""
     return date + clock(time, zone)
 
