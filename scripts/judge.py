@@ -13,7 +13,7 @@ import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,11 @@ from scripts.labels import Found, Verdict, contradictions, read_label, score, un
 from scripts.scenarios import FOLDER, Scenario, load_scenarios, write
 from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+from vllm_watch.health.alertfindings import alert_finding, last_held
 from vllm_watch.health.findings import Finding
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.statefindings import states_of_run
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
@@ -62,15 +66,37 @@ def findings(reading: Reading, judged_at: float | None) -> list[Found]:
     (server,) = reading.servers
     found: list[Found] = []
     for run in server.runs:
-        newest = run is server.run
-        if judged_at is not None and newest:
-            end = judged_at
-            every = reading.monitor.history(server, run, now=judged_at, live=False, saved=False)
-        else:
-            end = READ_AT if run.newest_stamp is None else run.newest_stamp
-            every = reading.history(server, run)
+        end, saved = reading.end(run), reading.saved(server, run)
+        if judged_at is not None and run is server.run:
+            end, saved = judged_at, False
+        every = history(reading.monitor, server, run, end, saved=saved)
         found += [_found(run, one, end) for one in every]
     return found
+
+
+def history(
+    monitor: Monitor, server: Server, run: Run, time: float, *, saved: bool
+) -> tuple[Finding, ...]:
+    """Return every finding that fired in a run up to `time`, the oldest first.
+
+    None is hidden by another one; `until` is None if it still fires. A title has the figures at the
+    time it fired, the advice those at its end.
+    """
+    state = monitor.state(run, time, live=False, saved=saved)
+    case = monitor.case(server, run, state if run is server.run else None)
+    spans = [span for span in case.alerts.spans() if span.fired <= time]
+    found = []
+    for span in spans:
+        if span.returned is not None and span.returned <= time:
+            continue  # it came back: one finding with a count
+        over = span.until is not None and span.until <= time
+        last = last_held(case, span, time)
+        finding = alert_finding(case, span, span.fired, spans, advised=last)
+        begun = span.since if span.begun is None else span.begun
+        found.append(replace(finding, since=begun, until=span.until if over else None))
+    found += monitor.trends(server, run).history(run, time)
+    found += states_of_run(case, state, time)
+    return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
 
 
 def shown_at(reading: Reading, moments: Iterable[float]) -> Iterator[tuple[float, list[Found]]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.judge import CAPTURES, READ_AT
+from scripts.judge import CAPTURES, READ_AT, history
 from scripts.scenarios import load_scenarios, write
 from tests.logs import formats
 from vllm_watch.config import Settings
@@ -82,7 +82,9 @@ def said(reading: Reading, read_news: list[News], settings: Settings) -> list[ob
     words: list[object] = []
     for server in other.servers:
         for run in server.runs:
-            words += other.history(server, run)
+            words += history(
+                other.monitor, server, run, other.end(run), saved=other.saved(server, run)
+            )
         health = other.health(server)
         words.append((health.state.name, [one.title for one in health.findings]))
     return words

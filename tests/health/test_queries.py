@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from scripts.judge import history
 from tests.logs import log_of, read
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.buckets import Keep
@@ -77,7 +78,7 @@ def of_run(monitor: Monitor, server: Server, run: Run, now: float) -> list[Query
         lambda: monitor.trends(server, run).slow_down(run, now),
         lambda: monitor.state(run, now - 60.0, live=False, saved=False),
         lambda: monitor.findings(server, run, now=now, live=True, saved=False),
-        lambda: monitor.history(server, run, now=now, live=False, saved=True),
+        lambda: history(monitor, server, run, now, saved=True),
         lambda: (run.cadence, run.engines, run.doubled, run.stamps()),
         lambda: [(at, moment.event) for at, moment in run.placed()],
         lambda: [one.total("running") for one in run.series.values()],

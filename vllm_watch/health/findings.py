@@ -10,9 +10,9 @@ from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
 from vllm_watch.health.spans import AlertSpan
-from vllm_watch.health.statefindings import state_findings, states_of_run
+from vllm_watch.health.statefindings import state_findings
 
-__all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
+__all__ = ["UNPROVED", "Case", "Finding", "findings_at"]
 
 UNPROVED = "perhaps the cause"
 """The text for a fault before a death whose cause the log does not name."""
@@ -88,33 +88,6 @@ def _before_the_end(finding: Finding, state: ServerState) -> Finding:
     detail = seen if state.cause else f"{UNPROVED}: {seen}"
     title = f"before that: {finding.title}"
     return replace(finding, title=title, detail=detail, until=state.since)
-
-
-def findings_of(
-    case: Case, state: ServerState, time: float, trends: Iterable[Finding] = ()
-) -> tuple[Finding, ...]:
-    """Return every finding that fired in a run up to `time`, the oldest first.
-
-    None is hidden by another one; `until` is None if it still fires. A title has the figures at the
-    time it fired, the advice those at its end.
-    """
-    from vllm_watch.health.alertfindings import alert_finding, last_held
-
-    spans = [span for span in case.alerts.spans() if span.fired <= time]
-    found = []
-    for span in spans:
-        if span.returned is not None and span.returned <= time:
-            continue  # it came back: one finding with a count
-        over = span.until is not None and span.until <= time
-        last = last_held(case, span, time)
-        finding = alert_finding(case, span, span.fired, spans, advised=last)
-        until = span.until if over else None
-        found.append(
-            replace(finding, since=span.since if span.begun is None else span.begun, until=until)
-        )
-    found += trends
-    found += states_of_run(case, state, time)
-    return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
 
 
 def _unexplained(trends: Iterable[Finding], firing: Iterable[AlertSpan]) -> list[Finding]:

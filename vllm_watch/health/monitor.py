@@ -39,7 +39,7 @@ from vllm_watch.core.states import (
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.finding import Noted, noted
-from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
+from vllm_watch.health.findings import Case, Finding, findings_at
 from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import Plan, Planner
@@ -239,10 +239,12 @@ class Monitor:
             elif not judges[number].rests:
                 judges[number].rest(over=True)
 
-    def case(self, server: Server, run: Run) -> Case:
-        """Return a run with everything it is judged by."""
+    def case(self, server: Server, run: Run, state: ServerState | None = None) -> Case:
+        """Return a run with everything it is judged by; with a `state`, also its crash loop."""
         judgement = self.alerts(server, run)
-        return Case(self._book, judgement.plan.settings, run, judgement, judgement.facts)
+        loop = None if state is None else self._loop(server, run, state)
+        settings = judgement.plan.settings
+        return Case(self._book, settings, run, judgement, judgement.facts, loop=loop)
 
     def health(self, server: Server, time: float, *, live: bool, saved: bool) -> Health:
         """Return the state and the findings of a server at `time`."""
@@ -251,11 +253,7 @@ class Monitor:
         over = state.name in ("dead", "ended") and state.since is not None
         moment = state.since if over and state.since is not None else time
         trends = self.trends(server, run)
-        case = replace(
-            self.case(server, run),
-            over=saved or state.name in _OVER,
-            loop=self._loop(server, run, state),
-        )
+        case = replace(self.case(server, run, state), over=saved or state.name in _OVER)
 
         def findings(worded: bool) -> tuple[Finding, ...]:
             trends_now: tuple[Finding, ...] = ()
@@ -295,19 +293,9 @@ class Monitor:
 
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
-        loop = self._loop(server, run, state) if run is server.run else None
-        over = saved or state.name in _OVER
-        case = replace(self.case(server, run), over=over, loop=loop)
+        case = self.case(server, run, state if run is server.run else None)
+        case = replace(case, over=saved or state.name in _OVER)
         return run_findings(case, state, now, trends, since)
-
-    def history(
-        self, server: Server, run: Run, *, now: float, live: bool, saved: bool
-    ) -> tuple[Finding, ...]:
-        """Return every alert and trend of a run up to `now`, the oldest first, none hidden."""
-        state = judge(run, now, live=live, saved=saved, rules=self._rules)
-        trends = self.trends(server, run).history(run, now)
-        loop = self._loop(server, run, state) if run is server.run else None
-        return findings_of(replace(self.case(server, run), loop=loop), state, now, trends)
 
     def _loop(self, server: Server, run: Run, state: ServerState) -> CrashLoop | None:
         """Return the crash loop that ends with `run`, or with the one before it."""

@@ -77,11 +77,6 @@ class Reading:
         saved = self.saved(server, run)
         return self.monitor.findings(server, run, now=self.end(run), live=False, saved=saved)
 
-    def history(self, server: Server, run: Run) -> tuple[Finding, ...]:
-        """Return every alert and trend of a run, the oldest first, none hidden."""
-        saved = self.saved(server, run)
-        return self.monitor.history(server, run, now=self.end(run), live=False, saved=saved)
-
 
 def tells(server: Server) -> bool:
     """Return whether a log has any line from vLLM."""
