@@ -15,6 +15,8 @@ from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.reports.export import pieces_of
+from vllm_watch.reports.rows import Row
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,6 +50,11 @@ def page_beside(folder: Path) -> str:
 def read(*paths: Path | str, options: ReadOptions | None = None) -> Ingest:
     """Return an ingest of files."""
     return Ingest([str(path) for path in paths], formats(), options)
+
+
+def rows_of(batches: Iterable[News]) -> list[Row]:
+    """Return the samples of what was read, as exported records."""
+    return [row for piece in pieces_of(batches) for row in piece.rows()]
 
 
 def judged(batches: Iterable[News], settings: Settings | None = None) -> Monitor:

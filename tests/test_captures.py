@@ -7,10 +7,9 @@ from collections import Counter
 
 import pytest
 
-from tests.logs import log_of, read, records_in, stats_by_hand
+from tests.logs import log_of, read, records_in, rows_of, stats_by_hand
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.records import Requests
-from vllm_watch.reports.export import rows_of
 
 COUNTS = {
     "cpu_clean_stop": 5,
@@ -41,7 +40,7 @@ def requests_in(capture: str) -> tuple[Counter[str], int, int]:
 
 @pytest.mark.parametrize("capture", COUNTS)
 def test_every_sample_has_the_values_that_stand_in_the_log(capture: str) -> None:
-    rows = list(rows_of(read(log_of(capture)).read_once()))
+    rows = rows_of(read(log_of(capture)).read_once())
     assert len(rows) == COUNTS[capture]
     expected = stats_by_hand(capture)
     assert len(expected) == COUNTS[capture]
@@ -53,7 +52,7 @@ def test_every_sample_has_the_values_that_stand_in_the_log(capture: str) -> None
 
 
 def test_values_read_with_ones_own_eyes() -> None:
-    row = list(rows_of(read(log_of("h100_saturated_then_killed")).read_once()))[5]
+    row = rows_of(read(log_of("h100_saturated_then_killed")).read_once())[5]
     assert row["time"] == "2026-11-23T08:50:51+00:00"
     assert row["server"] == "Random-Qwen3-1.7B:8003"
     assert (row["generation_tps"], row["running"], row["waiting"]) == (2005.8, 49, 351)
@@ -77,7 +76,7 @@ def test_the_killed_server_answered_500_to_all_that_waited() -> None:
 
 def test_spec_decode_companions_belong_to_the_line_before() -> None:
     text = log_of("cpu_spec_decode_colour").read_text(encoding="utf-8", errors="replace")
-    rows = list(rows_of(read(log_of("cpu_spec_decode_colour")).read_once()))
+    rows = rows_of(read(log_of("cpu_spec_decode_colour")).read_once())
     assert text.count("SpecDecoding metrics: ") == 31
     assert sum(row["spec_mean_acceptance_length"] is not None for row in rows) == 31
     assert rows[0]["time"] == "2026-11-23T13:02:37+00:00"
@@ -86,7 +85,7 @@ def test_spec_decode_companions_belong_to_the_line_before() -> None:
 
 
 def test_two_engines_alternate() -> None:
-    rows = list(rows_of(read(log_of("cpu_two_engines")).read_once()))
+    rows = rows_of(read(log_of("cpu_two_engines")).read_once())
     assert [row["engine"] for row in rows] == [0, 1] * 9
     first, second = rows[:2]
     assert first["time"] == second["time"] == "2026-11-23T09:23:42+00:00"

@@ -19,12 +19,11 @@ import pytest
 
 from tests.core.test_metrics import RECORD
 from tests.failing import denied, full
-from tests.logs import log_of, stats_by_hand
+from tests.logs import log_of, rows_of, stats_by_hand
 from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.core.news import Block, ZoneFound
 from vllm_watch.core.records import Sample
-from vllm_watch.reports.export import rows_of
 
 Output = pytest.CaptureFixture[str]
 

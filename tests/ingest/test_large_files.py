@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.logs import read, records_in
+from tests.logs import read, records_in, rows_of
 from tests.parsing.test_large_blocks import random_log, told
 from vllm_watch.core.news import Block, News
 from vllm_watch.parsing import scanner
 from vllm_watch.parsing.scan import Scan
-from vllm_watch.reports.export import rows_of
 
 pytestmark = pytest.mark.usefixtures("small_is_large")
 
@@ -32,12 +31,12 @@ def test_a_file_gives_the_same_read_in_large_blocks_and_in_small_ones(
     path.write_bytes(random_log(seed).rstrip(b"\n"))  # its last line lacks the newline
     monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", block)
     large = list(read(path).read_once())
-    rows = list(rows_of(read(path).read_once()))
+    rows = rows_of(read(path).read_once())
     monkeypatch.setattr(scanner, "LARGE_BLOCK", 1 << 60)
     monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", 1 << 20)
 
     assert said(large) == said(list(read(path).read_once()))
-    assert rows == list(rows_of(read(path).read_once()))
+    assert rows == rows_of(read(path).read_once())
 
 
 def test_a_file_truncated_while_it_is_read_ends_there(

@@ -24,7 +24,6 @@ from vllm_watch.health.situation import Advice, Situation, kv_growth
 from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.serverside.presets import preset_words
 
-__all__ = ["ADVICE", "Advice", "Situation"]
 _LESS = 0.02
 """Share (0…1) of a GPU's memory to release: some 1.6 GiB of 80."""
 _LEAST = 0.5

@@ -107,12 +107,6 @@ def pieces_of(read: Iterable[News]) -> Iterator[Piece]:
     yield from maker.flush()
 
 
-def rows_of(read: Iterable[News]) -> Iterator[Row]:
-    """Yield the same as records."""
-    for piece in pieces_of(read):
-        yield from piece.rows()
-
-
 def rows_as_they_come(items: Iterable[News | Looked]) -> Iterator[Row | None]:
     """Yield rows while logs grow, None at each quiet moment (to flush the output).
 
