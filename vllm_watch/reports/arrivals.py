@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.store import Server
@@ -23,49 +22,26 @@ BELIEVED_SECONDS = 3600.0
 _LAST_LINE = 64 * 1024
 
 
-def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) -> None:
+def settle(
+    server: Server, files: Sequence[str], formats: Formats, wall: float, saved_after: float
+) -> bool:
     """Set a server's clock and newest arrival from its files' modification times.
 
+    Returns whether its log is a saved one: nothing was written to it for `saved_after` seconds.
     `files` are its log and its companions; `wall` is now by our clock. This is only for servers
     without arrivals: those that were watched have exact ones.
     """
     newest = server.newest_stamp
-    if newest is None or is_stream(server.path):
-        return
-    server.clock = _clock(server, newest, formats)
-    written = max((modified_at(file) or 0.0 for file in files), default=0.0)
-    if abs(server.clock.age(newest, written)) <= BELIEVED_SECONDS:
-        server.run.arrive(server.clock.own(min(written, wall)))
-
-
-def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
-    """Return whether a log is a saved one: nothing was written to it for `after` seconds."""
-    newest = server.newest_stamp
-    arrived = server.run.newest_arrival
     if newest is None:
         return False
+    if not is_stream(server.path):
+        server.clock = _clock(server, newest, formats)
+        written = max((modified_at(file) or 0.0 for file in files), default=0.0)
+        if abs(server.clock.age(newest, written)) <= BELIEVED_SECONDS:
+            server.run.arrive(server.clock.own(min(written, wall)))
+    arrived = server.run.newest_arrival
     quiet_since = newest if arrived is None else max(newest, arrived)
-    return server.clock.age(quiet_since, wall) > after
-
-
-class SavedLogs:
-    """Remembers which followed logs were already saved ones when they were found."""
-
-    def __init__(self, settings: Settings, formats: Formats) -> None:
-        """Begin without logs."""
-        self._after = settings.watch.saved_after_seconds
-        self._formats = formats
-        self._saved: dict[str, bool] = {}
-
-    def look(self, server: Server, files: Sequence[str], wall: float) -> None:
-        """Decide about a server whose log was read to its end; `files` as for `settle`."""
-        if server.source not in self._saved:
-            settle(server, files, self._formats, wall)
-            self._saved[server.source] = nothing_more_expected(server, wall, self._after)
-
-    def saved(self, server: Server) -> bool:
-        """Return whether a server's log counts as saved; new lines show that it is not."""
-        return self._saved.get(server.source, False) and server.last_arrival is None
+    return server.clock.age(quiet_since, wall) > saved_after
 
 
 def _clock(server: Server, newest: float, formats: Formats) -> LogClock:

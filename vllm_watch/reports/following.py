@@ -9,7 +9,7 @@ from vllm_watch.core.news import Looked, News
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import SavedLogs
+from vllm_watch.reports.arrivals import settle
 from vllm_watch.reports.reading import Reading
 from vllm_watch.reports.snapshot import ServerSnapshot, snapshot_of
 from vllm_watch.sources.paths import Found, LogSet
@@ -21,7 +21,9 @@ class FollowedServers:
     def __init__(self, settings: Settings, formats: Formats) -> None:
         """Begin without servers."""
         self._monitor = Monitor(settings, bounded=True)
-        self._saved = SavedLogs(settings, formats)
+        self._formats = formats
+        self._saved: dict[str, bool] = {}
+        """By source, whether a log was a saved one when it was found."""
         self.missing: tuple[str, ...] = ()
         """Paths that match nothing yet."""
         self.caught_up = False
@@ -40,7 +42,11 @@ class FollowedServers:
         self.caught_up = self.caught_up or item.caught_up
         files = {entry.source: (entry.source, *entry.twins) for entry in logs}
         for server in self.servers:
-            self._saved.look(server, files.get(server.path, (server.path,)), wall)
+            if server.source not in self._saved:
+                paths = files.get(server.path, (server.path,))
+                after = self._monitor.settings.watch.saved_after_seconds
+                saved = settle(server, paths, self._formats, wall, after)
+                self._saved[server.source] = saved
         return None
 
     @property
@@ -55,7 +61,7 @@ class FollowedServers:
                 self._monitor,
                 server,
                 wall,
-                saved=self._saved.saved(server),
+                saved=self._saved.get(server.source, False) and server.last_arrival is None,
                 trouble=server.trouble or "",
             )
             for server in self.servers

@@ -12,7 +12,7 @@ from vllm_watch.health.explaining import rank
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import nothing_more_expected, settle
+from vllm_watch.reports.arrivals import settle
 from vllm_watch.reports.reading import Reading, read_saved, tells
 from vllm_watch.sources.paths import Found
 
@@ -100,8 +100,7 @@ def _judged(
     since: Callable[[Server, float], float] | None,
 ) -> ServerSnapshot:
     after = reading.monitor.settings.watch.saved_after_seconds
-    settle(server, files, formats, reading.wall)
-    saved = nothing_more_expected(server, reading.wall, after)
+    saved = settle(server, files, formats, reading.wall, after)
     now = snapshot_of(reading.monitor, server, reading.wall, saved=saved, trouble=_trouble(server))
     if since is None:
         return now
