@@ -7,7 +7,7 @@ from functools import partial
 
 from vllm_watch.config import Settings
 from vllm_watch.config.sections import Severity
-from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.run import Run
 from vllm_watch.health.rules import RuleBook
@@ -65,6 +65,7 @@ class Finding:
         return self.spans or ((self.since, self.until),)
 
 
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A finding of a moment; texts and advice are worked out when read.
 
@@ -72,23 +73,25 @@ class Noted:
     ranked the same, whatever their figures.
     """
 
-    __slots__ = ("_read", "engine", "id", "severity", "since", "until", "word")
-
-    def __init__(self, head: Finding, read: Callable[[], Finding]) -> None:
-        """Keep `head`, whose texts may be missing; `read` returns the whole finding."""
-        self.id, self.word, self.severity = head.id, head.word, head.severity
-        self.since, self.until, self.engine = head.since, head.until, head.engine
-        self._read = read
+    id: str
+    word: str
+    severity: Severity
+    since: float | None
+    until: float | None
+    engine: int | None
+    read: Callable[[], Finding] = field(compare=False)
+    """Returns the whole finding."""
 
     @classmethod
-    def of(cls, finding: Finding) -> Noted:
-        """Keep a finding whose texts are complete."""
-        return cls(finding, lambda: finding)
+    def of(cls, head: Finding, read: Callable[[], Finding] | None = None) -> Noted:
+        """Keep what a finding is ranked by; without `read`, its texts are complete."""
+        ranked = (head.id, head.word, head.severity, head.since, head.until, head.engine)
+        return cls(*ranked, read or (lambda: head))
 
     @property
     def finding(self) -> Finding:
         """The whole finding."""
-        return self._read()
+        return self.read()
 
     def moved(self, seconds: float) -> Noted:
         """Return it with its times in another clock."""
@@ -97,22 +100,8 @@ class Noted:
             found = self.finding
             return replace(found, since=None if found.since is None else found.since + seconds)
 
-        other = Noted.__new__(Noted)
-        other.id, other.word, other.severity = self.id, self.word, self.severity
-        other.since = None if self.since is None else self.since + seconds
-        other.until, other.engine, other._read = self.until, self.engine, read
-        return other
-
-    def _ranked(self) -> tuple[object, ...]:
-        return self.id, self.word, self.severity, self.since, self.until, self.engine
-
-    def __eq__(self, other: object) -> bool:
-        """Compare the fields it is ranked by."""
-        return isinstance(other, Noted) and self._ranked() == other._ranked()
-
-    def __hash__(self) -> int:
-        """Hash the fields it is ranked by."""
-        return hash(self._ranked())
+        since = None if self.since is None else self.since + seconds
+        return replace(self, since=since, read=read)
 
 
 def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
@@ -129,7 +118,7 @@ def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
         same = (one for one in made[0] if (one.id, one.engine) == (head.id, head.engine))
         return next(same, head)  # late lines may have changed which findings fire
 
-    return tuple(Noted(head, partial(read, head)) for head in make(False))
+    return tuple(Noted.of(head, partial(read, head)) for head in make(False))
 
 
 @dataclass(frozen=True, slots=True)
