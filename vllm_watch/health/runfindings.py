@@ -70,10 +70,10 @@ def run_findings(
                 below.setdefault(id(above), []).append(nested)
         if rest:
             kept.append((group, rest))
-    found = []
-    for group, rest in kept:
-        finding = _finding(case, group, rest, time)
-        found.append(with_explained(finding, below.pop(id(group), ())))
+    found = [
+        with_explained(_finding(case, group, rest, time), below.pop(id(group), ()))
+        for group, rest in kept
+    ]
     ranked = sorted(found, key=lambda one: _rank(case, one, time))
     return _one_number_each(
         case, sorted(_of_one_word(case, ranked), key=lambda one: _rank(case, one, time))

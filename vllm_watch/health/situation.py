@@ -247,12 +247,8 @@ def kv_growth(run: Run, time: float, seconds: float) -> float | None:
     The engine that grew most counts; 0 if it fell or only fluctuated, None if requests ran for less
     than that time.
     """
-    grown = []
-    for engine in run.engines:
-        fills = _fills(run.series[engine], time, seconds)
-        if fills is not None:
-            grown.append(rise(fills))
-    return max(grown, default=None)
+    fills = (_fills(run.series[engine], time, seconds) for engine in run.engines)
+    return max((rise(one) for one in fills if one is not None), default=None)
 
 
 def _fills(series: Series, time: float, seconds: float) -> list[float] | None:

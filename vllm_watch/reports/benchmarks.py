@@ -173,14 +173,13 @@ def _benchmarks(document: Any, stem: str) -> Iterator[Benchmark]:
     listed = document.get("benchmarks")
     if isinstance(listed, list):
         several = len(listed) > 1
-        for number, one in enumerate(listed, 1):
-            made = _guidellm(one, f"{stem} {number}" if several else stem, document)
-            if made is not None:
-                yield made
-        return
-    made = _vllm(document, stem)
-    if made is not None:
-        yield made
+        made = [
+            _guidellm(one, f"{stem} {number}" if several else stem, document)
+            for number, one in enumerate(listed, 1)
+        ]
+    else:
+        made = [_vllm(document, stem)]
+    yield from filter(None, made)
 
 
 def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
@@ -193,11 +192,11 @@ def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
         return None
     if not 0 <= seconds <= _LONGEST_SECONDS or end.year not in _YEARS:
         return None
-    figures = {}
-    for name, (theirs, scale) in _VLLM.items():
-        value = finite(document.get(theirs))
-        if value is not None:
-            figures[name] = value * scale
+    figures = {
+        name: value * scale
+        for name, (theirs, scale) in _VLLM.items()
+        if (value := finite(document.get(theirs))) is not None
+    }
     model = document.get("model_id")
     return Benchmark(stem, model if isinstance(model, str) else None, end, seconds, figures)
 
@@ -210,11 +209,11 @@ def _guidellm(one: Any, name: str, report: Mapping[str, Any]) -> Benchmark | Non
         return None
     if not 0 <= end < 4e9:  # read as a moment
         return None
-    figures = {}
-    for ours, (metric, figure, scale) in _GUIDELLM.items():
-        value = finite(_successful(one["metrics"].get(metric), figure))
-        if value is not None:
-            figures[ours] = value * scale
+    figures = {
+        ours: value * scale
+        for ours, (metric, figure, scale) in _GUIDELLM.items()
+        if (value := finite(_successful(one["metrics"].get(metric), figure))) is not None
+    }
     args = report.get("args")
     model = args.get("model") if isinstance(args, dict) else None
     return Benchmark(name, model if isinstance(model, str) else None, end, end - begin, figures)

@@ -75,8 +75,8 @@ def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
     page = _Written(reading, zone, formats, alone)
     if not alone:
         body += _overview(reading, servers, summaries, zone)
-    for number, (server, summary) in enumerate(zip(servers, summaries, strict=True)):
-        body.append(_server(page, server, summary, f"s{number}"))
+    pairs = enumerate(zip(servers, summaries, strict=True))
+    body += (_server(page, server, summary, f"s{number}") for number, (server, summary) in pairs)
     written = f"{datetime.fromtimestamp(reading.wall, zone):%Y-%m-%d %H:%M:%S %Z}"
     style, script = (path.read_text(encoding="utf-8") for path in (_STYLE, _SCRIPT))
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(

@@ -85,16 +85,16 @@ def filled(template: str, values: Mapping[str, str | float]) -> list[tuple[str, 
     Raises:
         FieldError: the template is broken or names an unknown field.
     """
-    parts: list[tuple[str, str]] = []
     try:
         parsed = _parsed(template)
     except ValueError as error:
         raise FieldError(
             f"{template!r}: {error}; write fields as {{state}}, braces as {{{{ and }}}}"
         ) from None
-    for literal, name, form in parsed:
-        parts.append((literal, "" if name is None else _field(name, form or "", values)))
-    return parts
+    return [
+        (literal, "" if name is None else _field(name, form or "", values))
+        for literal, name, form in parsed
+    ]
 
 
 def _parsed(template: str) -> list[tuple[str, str | None, str | None]]:
