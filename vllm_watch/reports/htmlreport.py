@@ -15,7 +15,6 @@ from pathlib import Path
 from string import Template
 
 from vllm_watch import __version__
-from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, count, duration, percent, rate
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
@@ -49,34 +48,21 @@ _SHARED = 3.0
 """Servers share one time axis if it is at most this many times as long as the longest run."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The input of all parts of a page."""
-
-    reading: Reading
-    zone: tzinfo
-    formats: Formats
-    alone: bool
-    """Whether the page is about one server only."""
-
-    def evidence(self, server: Server, since: float) -> Sequence[LogLine]:
-        """Return the lines of a log around a moment."""
-        at = server.clock.stamp(since)
-        return excerpt(server.path, at, at + 1, server.clock.tz, self.formats).lines
-
-
 def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
     """Return the whole page; times are in `zone`, `formats` find the lines behind findings."""
     servers = [server for server in reading.servers if tells(server)]
     summaries = [summary_of(reading, server) for server in servers]
-    alone = len(summaries) == 1
-    title = summaries[0].server if alone else f"{len(summaries)} servers"
+    page = _Page(reading, zone, formats)
     body: list[str] = []
-    page = _Written(reading, zone, formats, alone)
-    if not alone:
-        body += _overview(reading, servers, summaries, zone)
+    if len(summaries) == 1:
+        heading, title = "h1", summaries[0].server
+    else:
+        heading, title = "h2", f"{len(summaries)} servers"
+        body += page.overview(servers, summaries)
     pairs = enumerate(zip(servers, summaries, strict=True))
-    body += (_server(page, server, summary, f"s{number}") for number, (server, summary) in pairs)
+    body += (
+        page.server(server, summary, f"s{number}", heading) for number, (server, summary) in pairs
+    )
     written = f"{datetime.fromtimestamp(reading.wall, zone):%Y-%m-%d %H:%M:%S %Z}"
     style, script = (path.read_text(encoding="utf-8") for path in (_STYLE, _SCRIPT))
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
@@ -98,44 +84,118 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _overview(
-    reading: Reading, servers: Sequence[Server], summaries: Sequence[RunSummary], zone: tzinfo
-) -> Iterator[Markup]:
-    """Yield a row for each server, with its ribbon and a link to its part of the page."""
-    axes = _overview_axes(reading, servers, zone)
-    shared = len({(axis.begin, axis.end) for axis in axes if axis is not None}) == 1
-    heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
-    rows = []
-    for number, (server, summary, axis) in enumerate(zip(servers, summaries, axes, strict=True)):
-        figure = summary.all_engines.figure
-        verdict = verdict_of(summary, zone)
-        drawn = ribbon_svg(reading.monitor, server, axis, small=True)[0] if axis else ""
-        glyph = element("i", verdict.glyph, " ")
-        link = element("a", summary.server, href=f"#s{number}")
-        remedy = joined(" → ", element("b", advice(verdict.remedy))) if verdict.remedy else ""
-        rows.append(
-            element(
-                "tr",
-                element("td", link),
-                element("td", state_words(summary), class_=f"state {summary.state.name}"),
-                element("td", drawn, class_="over-time"),
-                element("td", rate(figure("generation_tps", "busy_mean"))),
-                element("td", percent(figure("kv_cache_usage", "max"))),
-                element("td", count(summary.requests)),
-                element("td", glyph, verdict.words, remedy, class_=f"told {verdict.severity}"),
+class _Page:
+    """Makes the parts of a page about servers."""
+
+    def __init__(self, reading: Reading, zone: tzinfo, formats: Formats) -> None:
+        self._reading, self._zone, self._formats = reading, zone, formats
+
+    def overview(
+        self, servers: Sequence[Server], summaries: Sequence[RunSummary]
+    ) -> Iterator[Markup]:
+        """Yield a row for each server, with its ribbon and a link to its part of the page."""
+        zone = self._zone
+        axes = _overview_axes(servers, zone)
+        shared = len({(axis.begin, axis.end) for axis in axes if axis is not None}) == 1
+        heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
+        rows = []
+        for number, (server, summary, axis) in enumerate(
+            zip(servers, summaries, axes, strict=True)
+        ):
+            figure = summary.all_engines.figure
+            verdict = verdict_of(summary, zone)
+            drawn = ribbon_svg(self._reading.monitor, server, axis, small=True)[0] if axis else ""
+            glyph = element("i", verdict.glyph, " ")
+            link = element("a", summary.server, href=f"#s{number}")
+            remedy = joined(" → ", element("b", advice(verdict.remedy))) if verdict.remedy else ""
+            rows.append(
+                element(
+                    "tr",
+                    element("td", link),
+                    element("td", state_words(summary), class_=f"state {summary.state.name}"),
+                    element("td", drawn, class_="over-time"),
+                    element("td", rate(figure("generation_tps", "busy_mean"))),
+                    element("td", percent(figure("kv_cache_usage", "max"))),
+                    element("td", count(summary.requests)),
+                    element("td", glyph, verdict.words, remedy, class_=f"told {verdict.severity}"),
+                )
             )
-        )
-    yield element("h1", f"{len(summaries)} vLLM servers")
-    first = next((axis for axis in axes if axis is not None), None)
-    if first is not None and shared:
-        over = f"over time: {clock(first.begin, zone)} – {clock(first.end, zone)}, one axis for all"
-    else:
-        over = "over time: each server from its first to its last line"
-    yield element("p", over, class_="quiet")
-    yield wide_table(heads, rows, "overview")
+        yield element("h1", f"{len(summaries)} vLLM servers")
+        first = next((axis for axis in axes if axis is not None), None)
+        if first is not None and shared:
+            over = f"{clock(first.begin, zone)} – {clock(first.end, zone)}, one axis for all"
+        else:
+            over = "each server from its first to its last line"
+        yield element("p", f"over time: {over}", class_="quiet")
+        yield wide_table(heads, rows, "overview")
+
+    def server(self, server: Server, summary: RunSummary, name: str, heading: str) -> Markup:
+        """Return everything about a server: its newest run, and a short list of earlier ones."""
+        zone, earlier = self._zone, []
+        for run, older in zip(server.runs, summary.earlier, strict=False):
+            verdict = verdict_of(older, zone)
+            began = (
+                ""
+                if older.first is None
+                else f", {datetime.fromtimestamp(older.first, zone):%Y-%m-%d %H:%M:%S}"
+            )
+            words = f"run {run.number + 1} of {older.runs}{began}: {verdict.glyph} {verdict.words}"
+            whole = self._run(server, run, older, f"{name}-{run.number}")
+            earlier.append(element("details", element("summary", words), whole))
+        head = element("h3", "Earlier runs") if earlier else ""
+        newest = self._run(server, server.run, summary, f"{name}-{server.run.number}")
+        title = element(heading, summary.server, id=name)
+        return element("section", title, newest, head, *earlier, class_="server")
+
+    def _run(self, server: Server, run: Run, summary: RunSummary, name: str) -> Markup:
+        zone = self._zone
+        axis = _axis(summary, run, zone, name)
+        parts: list[str] = [
+            verdict_line(verdict_of(summary, zone)),
+            facts_line(summary, zone),
+            *(element("p", f"▲ {warning}", class_="warning") for warning in summary.warnings),
+            tiles(summary),
+        ]
+        if axis is not None:
+            parts += self._over_time(server, run, axis)
+        parts += next_start_section(summary, run)
+        parts += findings_section(summary, axis, zone, partial(self._evidence, server))
+        parts += startup_section(summary)
+        parts += figures_section(summary, zone)
+        parts += configuration_section(summary)
+        parts += unknown_section(summary)
+        parts += log_section(run, zone)
+        return element("div", *parts, class_="run", **_times(axis))
+
+    def _over_time(self, server: Server, run: Run, axis: Axis) -> Iterator[Markup]:
+        """Yield the ribbon and the charts."""
+        svg, states = ribbon_svg(self._reading.monitor, server, axis)
+        keys = [
+            element("span", element("i", class_=state), WORDS[state], class_="key")
+            for state in states
+        ]
+        length = duration((run.newest_stamp or axis.end) - axis.begin)
+        head = element(
+            "figcaption", element("b", "Over time"), *keys,
+            element("span", "height: tokens generated; colour: its state", class_="quiet"),
+            element("output", length),
+        )  # fmt: skip
+        yield element("figure", joined(head, svg), class_="whole")
+        health = self._reading.monitor.settings.health
+        charts = [
+            captioned(plot, plot_svg(plot, axis, number))
+            for number, plot in enumerate(plots_of(server, run, health))
+        ]
+        if charts:
+            yield element("div", *charts, class_="charts")
+
+    def _evidence(self, server: Server, since: float) -> Sequence[LogLine]:
+        """Return the lines of a log around a moment."""
+        at = server.clock.stamp(since)
+        return excerpt(server.path, at, at + 1, server.clock.tz, self._formats).lines
 
 
-def _overview_axes(reading: Reading, servers: Sequence[Server], zone: tzinfo) -> list[Axis | None]:
+def _overview_axes(servers: Sequence[Server], zone: tzinfo) -> list[Axis | None]:
     """Return the time axis of each server: the same for all if that is readable."""
     spans = []
     for server in servers:
@@ -155,46 +215,6 @@ def _overview_axes(reading: Reading, servers: Sequence[Server], zone: tzinfo) ->
         else Axis(span[0], span[1] + _BEYOND * (span[1] - span[0]), zone, name=f"o{number}")
         for number, span in enumerate(spans)
     ]
-
-
-def _server(written: _Written, server: Server, summary: RunSummary, name: str) -> Markup:
-    """Return everything about a server: its newest run, and a short list of earlier ones."""
-    zone, earlier = written.zone, []
-    for run, older in zip(server.runs, summary.earlier, strict=False):
-        verdict = verdict_of(older, zone)
-        began = (
-            ""
-            if older.first is None
-            else f", {datetime.fromtimestamp(older.first, zone):%Y-%m-%d %H:%M:%S}"
-        )
-        words = f"run {run.number + 1} of {older.runs}{began}: {verdict.glyph} {verdict.words}"
-        whole = _run(written, server, run, older, f"{name}-{run.number}")
-        earlier.append(element("details", element("summary", words), whole))
-    head = element("h3", "Earlier runs") if earlier else ""
-    newest = _run(written, server, server.run, summary, f"{name}-{server.run.number}")
-    title = element("h1" if written.alone else "h2", summary.server, id=name)
-    return element("section", title, newest, head, *earlier, class_="server")
-
-
-def _run(written: _Written, server: Server, run: Run, summary: RunSummary, name: str) -> Markup:
-    zone = written.zone
-    axis = _axis(summary, run, zone, name)
-    parts: list[str] = [
-        verdict_line(verdict_of(summary, zone)),
-        facts_line(summary, zone),
-        *(element("p", f"▲ {warning}", class_="warning") for warning in summary.warnings),
-        tiles(summary),
-    ]
-    if axis is not None:
-        parts += _over_time(written.reading, server, run, axis)
-    parts += next_start_section(summary, run)
-    parts += findings_section(summary, axis, zone, partial(written.evidence, server))
-    parts += startup_section(summary)
-    parts += figures_section(summary, zone)
-    parts += configuration_section(summary)
-    parts += unknown_section(summary)
-    parts += log_section(run, zone)
-    return element("div", *parts, class_="run", **_times(axis))
 
 
 def _times(axis: Axis | None) -> dict[str, str]:
@@ -229,25 +249,3 @@ def _axis(summary: RunSummary, run: Run, zone: tzinfo, name: str) -> Axis | None
         ink = "critical" if state.name in ("dead", "ended") else "quiet-mark"
         marks.append(Mark(state.since, ink, f"{state.name} {clock(state.since, zone)}"))
     return Axis(begin, end, zone, tuple(zones), tuple(marks), name)
-
-
-def _over_time(reading: Reading, server: Server, run: Run, axis: Axis) -> Iterator[Markup]:
-    """Yield the ribbon and the charts."""
-    svg, states = ribbon_svg(reading.monitor, server, axis)
-    keys = [
-        element("span", element("i", class_=state), WORDS[state], class_="key") for state in states
-    ]
-    length = duration((run.newest_stamp or axis.end) - axis.begin)
-    head = element(
-        "figcaption", element("b", "Over time"), *keys,
-        element("span", "height: tokens generated; colour: its state", class_="quiet"),
-        element("output", length),
-    )  # fmt: skip
-    yield element("figure", joined(head, svg), class_="whole")
-    health = reading.monitor.settings.health
-    charts = [
-        captioned(plot, plot_svg(plot, axis, number))
-        for number, plot in enumerate(plots_of(server, run, health))
-    ]
-    if charts:
-        yield element("div", *charts, class_="charts")
