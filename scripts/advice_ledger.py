@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scripts.judge import CAPTURES, JUDGEMENT, Judged, Reader, judge_all, reader, rule_table
 from vllm_watch.core.run import Run
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.reports.reading import Reading
 
 PAGE = Path(__file__).parents[1] / "docs" / "judgement.md"

@@ -25,7 +25,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_finding, last_held
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.statefindings import states_of_run
 from vllm_watch.locations import builtin_formats_folder

@@ -11,7 +11,7 @@ from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import judgement
 from vllm_watch.health.enginetrend import TrendSpan
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import plan_of
 from vllm_watch.health.rules import builtin_rules

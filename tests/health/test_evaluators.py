@@ -17,7 +17,7 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Amendment, Event, Item, Sample
 from vllm_watch.health.enginetrend import TrendSpan
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.spans import AlertSpan
 

@@ -10,7 +10,7 @@ from tests.logs import formats, log_of
 from vllm_watch.cli.main import main
 from vllm_watch.config import ConfigError, Settings, load_settings
 from vllm_watch.config.template import shown_settings
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import known_rules
 from vllm_watch.locations import config_file
 from vllm_watch.reports.reading import read_saved

@@ -15,7 +15,7 @@ from vllm_watch.config.registry import known_settings
 from vllm_watch.core.news import Block, CompanionBlock
 from vllm_watch.core.recorded import EngineRow, GpuRow, Latency, Recorded
 from vllm_watch.core.records import Event, Sample
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 
 T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()

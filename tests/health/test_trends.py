@@ -16,7 +16,7 @@ from vllm_watch.config import Settings, TrendSettings
 from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health.enginetrend import EngineTrend
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.slowdown import (
     MOST_BUSY,
     Minutes,

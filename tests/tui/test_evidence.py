@@ -19,7 +19,7 @@ from vllm_watch.core.news import Block
 from vllm_watch.core.records import Sample
 from vllm_watch.core.steps import StepTable
 from vllm_watch.core.store import Store
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.tui.commonstart import with_common_start
 from vllm_watch.tui.evidencedata import evidence_chart, evidence_window, evidence_words
 from vllm_watch.tui.screens.dashboard import Dashboard

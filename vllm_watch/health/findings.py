@@ -12,8 +12,6 @@ from vllm_watch.health.flags import one_per_flag
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.statefindings import state_findings
 
-__all__ = ["UNPROVED", "Case", "Finding", "findings_at"]
-
 UNPROVED = "perhaps the cause"
 """The text for a fault before a death whose cause the log does not name."""
 NEAR_ZERO = "throughput-near-zero"

@@ -33,7 +33,7 @@ from vllm_watch.health.startupfacts import startup_facts
 from vllm_watch.health.stepalerts import StepAlerts
 
 if TYPE_CHECKING:
-    from vllm_watch.health.findings import Finding
+    from vllm_watch.health.finding import Finding
 
 
 _Parts = Sequence[tuple[int, Series, int]]

@@ -38,8 +38,8 @@ from vllm_watch.core.states import (
 )
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.enginetrend import TrendSpan
-from vllm_watch.health.finding import Noted, noted
-from vllm_watch.health.findings import Case, Finding, findings_at
+from vllm_watch.health.finding import Case, Finding, Noted, noted
+from vllm_watch.health.findings import findings_at
 from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import Plan, Planner

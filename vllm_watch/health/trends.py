@@ -22,7 +22,7 @@ from vllm_watch.health.enginetrend import (
     busy_sample,
     change_figures,
 )
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.slowdown import MOST_BUSY, Busy, SlowDown, minutes_of
 from vllm_watch.health.throughputdrops import Change

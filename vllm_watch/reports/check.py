@@ -13,7 +13,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import minutes
 from vllm_watch.core.metrics import COUNTS, METRICS
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3

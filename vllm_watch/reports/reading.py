@@ -18,7 +18,7 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.paths import Found
 
 if TYPE_CHECKING:
-    from vllm_watch.health.findings import Finding
+    from vllm_watch.health.finding import Finding
     from vllm_watch.health.monitor import Health, Monitor
 
 JUDGED = 64 << 20

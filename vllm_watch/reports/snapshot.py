@@ -9,7 +9,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.enginevalues import Ratios, newest_sample, run_values
 from vllm_watch.core.store import Server
 from vllm_watch.health.explaining import rank
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import settle

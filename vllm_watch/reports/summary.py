@@ -22,7 +22,7 @@ from vllm_watch.core.startup import Phase, phases_of, ready_after
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, run_frame

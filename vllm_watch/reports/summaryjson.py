@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.recorded import LATENCIES
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan
 from vllm_watch.reports.configuration import shown_capacity, shown_flags
 from vllm_watch.reports.cost import Cost

@@ -19,7 +19,7 @@ from vllm_watch.core.figures import (
 )
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS, shown_flags
 from vllm_watch.reports.iterations import iteration_words

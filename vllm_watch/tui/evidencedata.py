@@ -7,7 +7,7 @@ from datetime import tzinfo
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.figures import clock, duration
 from vllm_watch.core.store import Server
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.tui.chartasked import Asked

@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding
 from vllm_watch.reports.excerpt import Excerpt, LogLine
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.evidencedata import evidence_words

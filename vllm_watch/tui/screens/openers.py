@@ -22,7 +22,7 @@ from vllm_watch.tui.widgets.fleet import Fleet
 
 if TYPE_CHECKING:
     from vllm_watch.actions.silences import Silences
-    from vllm_watch.health.findings import Finding
+    from vllm_watch.health.finding import Finding
     from vllm_watch.health.jobs import JobWatch
     from vllm_watch.health.monitor import Monitor
     from vllm_watch.parsing.formats import Formats

@@ -11,7 +11,8 @@ from rich.text import Text
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.figures import DAY, age, clock
 from vllm_watch.core.patterns import lazy
-from vllm_watch.health.findings import UNPROVED, Finding
+from vllm_watch.health.finding import Finding
+from vllm_watch.health.findings import UNPROVED
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
 from vllm_watch.tui.problems import Problem
