@@ -67,7 +67,8 @@ class Situation:
         The engine is that of the advice; for a whole server, the one with most running requests.
         Values are per engine if a line covers several.
         """
-        return max((self._recent_of(e) for e in self._numbers()), key=_busiest, default=[])
+        each = [self._recent_of(engine) for engine in self._numbers()]
+        return max(each, key=lambda recent: max(recent, default=(0.0,))[0], default=[])
 
     def now(self) -> tuple[float, float] | None:
         """Return the medians of running requests and KV usage (0…1) of the last minute."""
@@ -200,10 +201,6 @@ class Situation:
             strict=True,
         )
         return [(r / self.engines, u) for r, u in pairs if r and u]
-
-
-def _busiest(recent: list[tuple[float, float]]) -> float:
-    return max((running for running, _ in recent), default=0.0)
 
 
 def fullest_below(

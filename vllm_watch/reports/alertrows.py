@@ -60,7 +60,7 @@ def alert_rows(
     for change in changes:
         span = change.span
         if isinstance(span, AlertSpan):
-            beside = [one for one in spans if _known_at(one, span)]
+            beside = [one for one in spans if one is not span and one.firing_at(span.fired)]
             finding = alert_finding(case, span, span.fired, beside)
             severity, text = finding.severity, finding.title
             if change.resolved:
@@ -71,11 +71,6 @@ def alert_rows(
             if change.resolved:
                 text = f"{finding.word}: ended"
         yield change.time, _row(server, run, change, severity, text)
-
-
-def _known_at(other: AlertSpan, span: AlertSpan) -> bool:
-    """Return whether an alert was firing when another one began."""
-    return other is not span and other.firing_at(span.fired)
 
 
 def _row(server: Server, run: Run, change: Change, severity: Severity, text: str) -> Row:

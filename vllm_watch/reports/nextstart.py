@@ -118,7 +118,9 @@ def next_start(
     )
     if one_api_server:
         flags["api_server_count"] = 1
-    plain = {one.id: one for one in findings if one.severity != "note" and not _flags_of(one)}
+    plain = {
+        one.id: one for one in findings if one.severity != "note" and not any(_advising([one]))
+    }
     return NextStart(
         server, source, given, why_not, flags, changes, tuple(plain.values()), one_api_server
     )
@@ -160,10 +162,6 @@ def _advising(findings: Iterable[Finding]) -> Iterator[Finding]:
             yield finding
         else:
             yield from _advising(finding.explains)
-
-
-def _flags_of(finding: Finding) -> bool:
-    return any(True for _ in _advising((finding,)))
 
 
 def _differs(

@@ -68,7 +68,7 @@ def line_of(
     if any(name in (template or "") for name in _TIMES):
         values |= _times(ranked[0], settings)
     text = "".join(
-        literal + (_escaped(value) if tmux else value)
+        literal + (value.replace("#", "##") if tmux else value)  # `#` begins a style of tmux
         for literal, value in filled(_template(template, ranked[0], values), values)
     )
     several = len(ranked) > 1 and "{servers" not in (template or "")
@@ -208,8 +208,3 @@ def _times(now: ServerSnapshot, settings: Settings) -> dict[str, float]:
 
 def _engine(engines: list[int]) -> str | int:
     return engines[0] if len(engines) == 1 and engines[0] != ALL_ENGINES else "all"
-
-
-def _escaped(value: str) -> str:
-    """Return a value without tmux styles: tmux writes `#` as `##`."""
-    return value.replace("#", "##")
