@@ -140,10 +140,7 @@ def run_summary(
 ) -> RunSummary:
     """Return one run of a server at its own end."""
     tokens = run_tokens(run)
-    engines = tuple(
-        _engine_summary(engine_label(engine), engine_frame(run.series[engine]), tokens[engine])
-        for engine in run.engines
-    )
+    engines, together = _engines(run, tokens)
     known = name_from_fields(server.known, run.configuration.flags())
     settings, recorded = reading.monitor.settings, recorded_summary(server, run)
     gate = settings.times.gate()
@@ -165,7 +162,7 @@ def run_summary(
         tuple(phases_of(run)),
         run.configuration,
         engines,
-        _all_engines(run, tokens, engines),
+        together,
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,
@@ -207,15 +204,19 @@ def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens) -> EngineSu
     )
 
 
-def _all_engines(
-    run: Run, tokens: Mapping[int, Tokens], engines: tuple[EngineSummary, ...]
-) -> EngineSummary:
-    if len(engines) == 1:
-        return engines[0]
-    every = Tokens(
-        sum(one.generated for one in tokens.values()), sum(one.prompt for one in tokens.values())
+def _engines(
+    run: Run, tokens: Mapping[int, Tokens]
+) -> tuple[tuple[EngineSummary, ...], EngineSummary]:
+    """Return the samples of each engine, and of all of them combined."""
+    engines = tuple(
+        _engine_summary(engine_label(engine), engine_frame(run.series[engine]), tokens[engine])
+        for engine in run.engines
     )
-    return _engine_summary("all", run_frame(run), every)
+    if len(engines) == 1:
+        return engines, engines[0]
+    generated = sum(one.generated for one in tokens.values())
+    every = Tokens(generated, sum(one.prompt for one in tokens.values()))
+    return engines, _engine_summary("all", run_frame(run), every)
 
 
 def figures_of(values: Numbers, at_work: Numbers) -> Figures | None:
