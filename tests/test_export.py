@@ -53,7 +53,7 @@ def test_the_record_of_a_sample(capture: str, capsys: Output) -> None:
     for line, expected in zip(out, by_hand, strict=True):
         row = json.loads(line)
         assert [key for key in row if key in KEYS] == KEYS
-        assert list(row) == ALL
+        assert list(row) == ALL, "if docs/schemas/sample.json is out of date, run `make reference`"
         assert row["source"] == str(log_of(capture))
         assert re.fullmatch(r"Tiny-Qwen3:\d+", row["server"])
         assert {key: row[key] for key in expected} == expected
