@@ -77,9 +77,9 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
     # An event is preferred to the plain lines around it. A traceback counts by its error, not by
     # its headline.
     events = [line for line in lines if line.kind] or lines
-    telling = next((line for line in events if "vague" not in line.fields), None)
-    first = telling or next(iter(events), None)
-    return None if first is None else replace(_reason(first, []), vague=telling is None)
+    clear = next((line for line in events if "vague" not in line.fields), None)
+    first = clear or next(iter(events), None)
+    return None if first is None else replace(_reason(first, []), vague=clear is None)
 
 
 def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:

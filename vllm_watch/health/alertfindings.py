@@ -103,7 +103,7 @@ def _near(one: AlertSpan, other: AlertSpan) -> bool:
 
 
 def overlap(one: AlertSpan, other: AlertSpan) -> bool:
-    """Tell whether two alerts fired at the same time."""
+    """Return whether two alerts fired at the same time."""
     one_end = math.inf if one.until is None else one.until
     other_end = math.inf if other.until is None else other.until
     return one.fired < other_end and other.fired < one_end

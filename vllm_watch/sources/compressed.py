@@ -188,7 +188,7 @@ class _Whole:
 
 
 def _zstd_cut(raw: IO[bytes]) -> bool:
-    """Tell whether the last frame of a zstd file lacks its end."""
+    """Return whether the last frame of a zstd file lacks its end."""
     import zstandard
 
     raw.seek(0)
