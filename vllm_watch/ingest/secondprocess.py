@@ -245,14 +245,15 @@ def _chunks(descriptor: int, identity: tuple[int, int], blocks: range) -> Iterat
 
     They end before a line that is longer than a block.
     """
-    begin = blocks.start * chunks.BLOCK
-    before = min(BEFORE, chunks.BLOCK)
-    cutter = LineCutter(identity, begin - before)
-    for at, size in ((begin - before, before), *((n * chunks.BLOCK, chunks.BLOCK) for n in blocks)):
-        data = os.pread(descriptor, size, at)
+    end = blocks.start * chunks.BLOCK
+    cutter = LineCutter(identity, end - min(BEFORE, chunks.BLOCK))
+    for _ in range(1 + len(blocks)):
+        size = end - cutter.offset
+        data = os.pread(descriptor, size, cutter.offset)
         if len(data) < size or b"\n" not in data:
             return
         yield from cutter.feed(data)
+        end = chunks.block_end(descriptor, cutter.offset)
 
 
 def _whole_lines(text: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from vllm_watch.core.dataclass import dataclass
@@ -11,6 +12,10 @@ BLOCK = 2 << 20
 
 LONGEST_LINE = 8 << 20
 """A line without an end is passed on in pieces of this size, which limits memory."""
+
+
+NEAR = 4096
+"""Bytes at the end of a block in which its last line end is searched before the block is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class LineCutter:
             self.rest += data
             return
         end = end or len(data)
-        whole = b"".join((self.rest, memoryview(data)[:end]))
+        whole = b"".join((self.rest, memoryview(data)[:end])) if self.rest or data[end:] else data
         self.rest = data[end:]
         yield Chunk(self.identity, self.offset - len(self.rest) - len(whole), whole)
 
@@ -51,3 +56,18 @@ class LineCutter:
         rest, self.rest = self.rest, b""
         if rest:
             yield Chunk(self.identity, self.offset - len(rest), rest)
+
+
+def block_end(descriptor: int, offset: int) -> int:
+    """Return up to where a block is to be read from `offset` on.
+
+    It ends with the last line that ends before a multiple of `BLOCK`, so that the lines need not be
+    copied; if that line end is not near the multiple, or not in the file, at the multiple.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    near = min(NEAR, BLOCK // 2)
+    end = (offset + near) // BLOCK * BLOCK + BLOCK
+    last = os.pread(descriptor, near, end - near)
+    return end - near + last.rfind(b"\n") + 1 if len(last) == near and b"\n" in last else end

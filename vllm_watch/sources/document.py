@@ -96,7 +96,9 @@ class Document:
             OSError: it cannot be read now; nothing is lost by trying again.
             ReplacedError: the file has other bytes now.
         """
-        data = os.pread(descriptor, chunks.BLOCK, self.offset)
+        large = self.offset - self.start >= chunks.BLOCK  # else one call less
+        end = chunks.block_end(descriptor, self.offset) if large else self.offset + chunks.BLOCK
+        data = os.pread(descriptor, end - self.offset, self.offset)
         # Checked after the read: if the file was truncated meanwhile, the bytes are dropped.
         if not self.fits(descriptor):
             raise ReplacedError
