@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.configfiles import load, refusal, write
 from vllm_watch.config import ConfigError, Settings, known_settings
+from vllm_watch.config.sections import NOT_ABOVE
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,14 @@ def test_endless_values_make_one_short_line(tmp_path: Path) -> None:
 
 def test_a_line_end_in_a_key_does_not_make_two_lines(tmp_path: Path) -> None:
     assert r"time.t\nz" in refusal(write(tmp_path, '[time]\n"t\\nz" = 1'))
+
+
+@pytest.mark.parametrize(("lower", "upper"), NOT_ABOVE)
+def test_the_defaults_are_in_order(lower: str, upper: str) -> None:
+    low, high = Settings().value_of(lower), Settings().value_of(upper)
+    assert isinstance(low, float | int)
+    assert isinstance(high, float | int)
+    assert low <= high
 
 
 def test_levels_in_the_wrong_order_are_refused(tmp_path: Path) -> None:

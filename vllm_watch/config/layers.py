@@ -166,8 +166,9 @@ class _Loader:
             overrides=tuple(self._overrides),
             origins=MappingProxyType(self._origins),
         )
-        self._check_order(settings)
-        self._check_keys(settings)
+        if self._values:  # the defaults are in order
+            self._check_order(settings)
+            self._check_keys(settings)
         for override in self._overrides:  # the values must also be consistent
             self._check_order(settings.of_server(override.server or "", override.model))
         return settings
