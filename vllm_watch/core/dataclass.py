@@ -16,12 +16,29 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from reprlib import recursive_repr
 
-from vllm_watch.core.hints import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast
 
 T = TypeVar("T")
 _ABSENT: Any = object()
-_FEW = 8
-"""Objects of a class after which its constructor is compiled; short commands make fewer."""
+_FEW = 64
+"""Objects of a class after which its constructor is compiled: that takes as long as they took."""
+
+
+class _Making(NamedTuple):
+    """What the first objects of a class are made from."""
+
+    names: tuple[str, ...]
+    """The arguments of its constructor."""
+    defaults: dict[str, Any]
+    factories: list[tuple[str, Callable[[], Any]]]
+    hidden: frozenset[str]
+    """Fields that are no arguments."""
+    setters: dict[str, Callable[[Any, Any], None]]
+    """What sets each field: faster than `object.__setattr__`."""
+    filled: int
+    """Number of fields that the constructor sets."""
+    continues: bool
+    """Whether there is a `__post_init__`."""
 
 
 class _Field:
@@ -145,47 +162,58 @@ _FROZEN = {
 def _first_constructor(cls: Any, given: Mapping[str, Any], *, frozen: bool) -> Callable[..., None]:
     """Return an `__init__` for the first objects; later ones use a compiled one."""
     left = _FEW
+    making: _Making | None = None
 
     def construct(self: Any, *args: Any, **values: Any) -> None:
-        nonlocal left
+        nonlocal left, making
         left -= 1
-        filled = _filled(cls, given, args, values) if left > 0 else None
-        if filled is None:  # the compiled one also reports wrong arguments
+        if making is None:
+            making = _making(cls, given)
+        names, defaults, factories, hidden, setters, needed, continues = making
+        taken = dict(zip(names, args))  # noqa: B905 - too many arguments are refused below
+        taken.update(values)
+        filled = {**defaults, **taken}
+        for name, make in factories:
+            if name not in taken:
+                filled[name] = make()
+        if (
+            left < 0
+            or len(filled) != needed
+            or len(taken) != len(args) + len(values)
+            or not hidden.isdisjoint(taken)
+        ):  # the compiled one also reports wrong arguments
             cls.__init__ = _constructor(cls, given, frozen=frozen)
             cls.__init__(self, *args, **values)
             return
         for name, value in filled.items():
-            object.__setattr__(self, name, value)
-        if hasattr(cls, "__post_init__"):
+            setters[name](self, value)
+        if continues:
             self.__post_init__()
 
     return construct
 
 
-def _filled(
-    cls: Any, given: Mapping[str, Any], args: tuple[Any, ...], values: dict[str, Any]
-) -> dict[str, Any] | None:
-    """Return the value of each field, None if the arguments do not fit the fields."""
-    taken = dict(zip(cls.__match_args__, args, strict=False)) | values
-    if len(taken) < len(args) + len(values) or not taken.keys() <= set(cls.__match_args__):
-        return None
-    filled: dict[str, Any] = {}
-    for name in cls.__slots__:
-        value = taken[name] if name in taken else _default(given, name)
-        if value is not _ABSENT:
-            filled[name] = value
-        elif name in cls.__match_args__:
-            return None
-    return filled
-
-
-def _default(given: Mapping[str, Any], name: str) -> Any:
-    """Return a field's default; a factory makes a new one each time."""
-    factory = _option(given, name, "default_factory", None)
-    if factory:
-        return factory()
-    value = given.get(name, _ABSENT)
-    return value.options.get("default", _ABSENT) if isinstance(value, _Field) else value
+def _making(cls: Any, given: Mapping[str, Any]) -> _Making:
+    """Return what the first objects of a class are made from."""
+    names = cls.__match_args__
+    defaults: dict[str, Any] = {}
+    factories: list[tuple[str, Callable[[], Any]]] = []
+    for name, value in given.items():
+        if not isinstance(value, _Field):
+            defaults[name] = value
+        elif "default_factory" in value.options:
+            factories.append((name, value.options["default_factory"]))
+        elif "default" in value.options:
+            defaults[name] = value.options["default"]
+    return _Making(
+        names,
+        defaults,
+        factories,
+        frozenset(cls.__slots__).difference(names),
+        {name: vars(cls)[name].__set__ for name in cls.__slots__},
+        len({*names, *defaults, *dict(factories)}),
+        hasattr(cls, "__post_init__"),
+    )
 
 
 def _constructor(cls: type, given: Mapping[str, Any], *, frozen: bool) -> Callable[..., None]:
