@@ -20,6 +20,11 @@ class Card(Framed):
         """Draw when a fact changes."""
         return view.facts
 
+    def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
+        """Return the name of the server, as its row and its charts have it."""
+        row = view.selected_row
+        return Text(f"{row.short} " if row is not None else "", style=f"bold {palette['text']}")
+
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
