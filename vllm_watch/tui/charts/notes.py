@@ -48,7 +48,7 @@ def write_notes(
 ) -> None:
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word stands directly after its mark, or before it where that side has room. A space separates
+    A word stands directly after its mark, or before it, also below the scale. A space separates
     it from other marks and words. The worst marks get their words first; a mark between them may
     have none.
     """
@@ -61,9 +61,9 @@ def write_notes(
             sides = (place, mark.glyph + mark.word), (place - cells, mark.word + mark.glyph)
             for first, text in (*sides, (place, mark.glyph)):
                 last = first + cell_len(text)
-                if first >= 0 and last <= columns and all(free[max(0, first - 1) : last + 1]):
+                if first > -left and last <= columns and all(free[max(0, first - 1) : last + 1]):
                     canvas.write(row, left + first, text, palette.get(role, ""))
-                    free[first:last] = [False] * (last - first)
+                    free[max(0, first) : last] = [False] * (last - max(0, first))
                     break
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)

@@ -215,7 +215,7 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     if not spec.even:
         name = down.name.partition("|")[0]
         rows = range(1 + upper + lower, 1 + upper, -1)
-        write_free(plot, rows, (f"{name}: a scale of its own", f"{name}: own scale", "own scale"))
+        write_free(plot, rows, (f"{name}: a scale of its own", f"{name}: own scale", name))
 
 
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
