@@ -63,14 +63,11 @@ def _side(side: Side) -> Json:
 
 def _metric(compared: Compared) -> Json:
     ratio = compared.ratio
+    value, low, high = (ratio.value, ratio.low, ratio.high) if ratio else (None, None, None)
     figures = {"baseline": compared.baseline, "candidate": compared.candidate}
-    for name in ("value", "low", "high"):
-        figures["ratio" if name == "value" else name] = getattr(ratio, name, None)
+    figures |= {"ratio": value, "low": low, "high": high}
     return {
-        **{
-            name: None if value is None else round(value, _DIGITS)
-            for name, value in figures.items()
-        },
+        **{name: number and round(number, _DIGITS) for name, number in figures.items()},
         "more_than_noise": ratio.more_than_noise if ratio else None,
         "block_lengths": list(ratio.blocks) if ratio and ratio.low is not None else None,
     }
