@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 IPV4, IPV6 = 22, 46
 """Most bytes of an address and port."""
+MOST_TEXTS = 8
+"""Most repeated texts that are kept."""
 WORD = 8
 """Bytes at a line's end that are compared first."""
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
@@ -41,6 +43,8 @@ class Form:
         self.prefix, self.suffix = prefix, suffix
         self._newest = prefix
         """The beginning of the lines of the newest block, if all are alike."""
+        self._texts: dict[bytes, bytes] = {}
+        """Texts many times in a row, to be compared with those of a block."""
         self._room = room
         self.shortest = len(prefix) + len(suffix) + 1
         self.longest = len(prefix) + len(suffix) + room
@@ -70,9 +74,17 @@ class Form:
             (begin, starts[first]),
             (end, ends[last] - len(end)),
         ):
-            if view(len(text))[at].tobytes() != text * len(at):
+            if not self._repeated(text, len(at)).startswith(view(len(text))[at]):
                 return False
         return True
+
+    def _repeated(self, text: bytes, count: int) -> bytes:
+        """Return a text so many times, or more often: it is kept for the next block."""
+        known = self._texts.get(text, b"")
+        if len(known) < count * len(text):
+            self._texts = {} if len(self._texts) > MOST_TEXTS else self._texts
+            known = self._texts[text] = text * (count + count // 8)
+        return known
 
     def fits(self, view: View, starts: Ints, ends: Ints) -> Flags:
         """Return which lines have this form; all have a length that is possible for it."""

@@ -261,10 +261,9 @@ def _line_ends(block: bytes) -> Ints:
     newlines = np.frombuffer(block, np.uint8) == 10
     whole = len(block) // 64 * 64
     words = np.packbits(newlines[:whole], bitorder="little").view("<u8")
-    places = np.flatnonzero(words)
-    bits = words[places]
-    if (bits & (bits - np.uint64(1))).any():
+    places = np.flatnonzero(words != 0)  # truth values are found in half the time of numbers
+    below = words[places] - np.uint64(1)
+    if (words[places] & below).any():
         return np.flatnonzero(newlines)
-    # The exponent of a power of two, taken from its floating-point form.
-    within = (bits.astype(np.float64).view(np.int64) >> 52) - 1023
+    within = np.bitwise_count(below)
     return np.concatenate((places * 64 + within, np.flatnonzero(newlines[whole:]) + whole))
