@@ -26,7 +26,6 @@ class AnsweredTable:
     """Epoch seconds at which requests ended without an answer although they had been running."""
 
     def __len__(self) -> int:
-        """Return the number of requests answered."""
         return len(self.ends)
 
 
@@ -34,7 +33,6 @@ class Answered:
     """Requests of a run that were answered, and those that ended without an answer."""
 
     def __init__(self) -> None:
-        """Start without requests."""
         self._answers = _Ends()
         self._aborts = _Ends()
 

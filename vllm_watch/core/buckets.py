@@ -103,7 +103,6 @@ class Buckets:
         self._last_width = keep.tiers[-1].seconds
 
     def __len__(self) -> int:
-        """Return the number of buckets."""
         return len(self.begins)
 
     def add(

@@ -19,7 +19,6 @@ class Changes:
     """The servers in the order of their newest change."""
 
     def __init__(self) -> None:
-        """Start without servers."""
         self._servers: dict[str, Server] = {}
         """The one that changed last is the last."""
 
@@ -42,7 +41,6 @@ class Due:
     """When each server must be checked even if nothing is written."""
 
     def __init__(self) -> None:
-        """Start without servers."""
         self._until: dict[str, float] = {}
         self._order: list[tuple[float, str]] = []
         """A heap, the soonest first; entries that `_until` lacks are outdated."""
@@ -67,7 +65,6 @@ class TimeSpan:
     """The first and the newest stamp of all servers, in our clock."""
 
     def __init__(self) -> None:
-        """Start without servers."""
         self._known: dict[str, tuple[float, float]] = {}
         self._span: tuple[float, float] | None = None
         """The cached span, None after the server at one of its ends has changed."""

@@ -19,7 +19,6 @@ class Columns:
     __slots__ = ("columns", "revision", "times")
 
     def __init__(self) -> None:
-        """Make empty columns."""
         self.times: array[float] = array("d")
         """Epoch seconds of each row."""
         self.columns: dict[str, array[float]] = {}
@@ -27,7 +26,6 @@ class Columns:
         """Increases with each change that can make earlier results wrong."""
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.times)
 
     def insert(self, index: int, time: float, values: Mapping[str, float | None]) -> None:

@@ -121,7 +121,6 @@ class ConfigurationBuilder:
     """Collects flags from events; each flag comes from the most reliable line."""
 
     def __init__(self) -> None:
-        """Start without a line."""
         self._flags: dict[str, object] = {}
         self._ranks: dict[str, int] = {}
         self._defaults_from: float | None = None

@@ -101,7 +101,6 @@ class Folds:
     """A line in steps: of one engine of a run, or of several engines combined."""
 
     def __init__(self, run: Run, engines: Sequence[int], kind: Kind) -> None:
-        """Fold the samples of `engines`."""
         self._run, self._engines, self._kind = run, tuple(engines), kind
         self._metrics = [METRIC_BY_NAME[name] for name in kind.metrics]
         self._widths: dict[float, Folded] = {}

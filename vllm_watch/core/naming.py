@@ -117,7 +117,6 @@ class Names:
     """Gives each source its name; a second source with the same name gets ` (2)` appended."""
 
     def __init__(self) -> None:
-        """Start without names."""
         self._taken: set[str] = set()
         self._known: dict[str, tuple[str, str]] = {}
 

@@ -63,7 +63,6 @@ class Recording:
     """GPU to its name and UUID."""
 
     def __bool__(self) -> bool:
-        """Return whether there are any rows."""
         return bool(self.engines or self.lines or self.nvml or self.smi)
 
     @property

@@ -110,7 +110,6 @@ class SampleTable:
     """The numbered API server that wrote each line; empty where there is only one."""
 
     def __len__(self) -> int:
-        """Return the number of samples."""
         return len(self.times)
 
     @classmethod
@@ -190,7 +189,6 @@ class RequestTable:
     """Number of the run in its log: 0 for the first, one more after each restart."""
 
     def __len__(self) -> int:
-        """Return the number of stretches."""
         return len(self.times)
 
     def singles(self) -> Iterator[Requests]:

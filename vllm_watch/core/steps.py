@@ -29,7 +29,6 @@ class StepTable:
     """`COUNTS` of each step."""
 
     def __len__(self) -> int:
-        """Return the number of steps."""
         return len(self.times)
 
     def seconds(self) -> Iterator[tuple[float, int, dict[str, array[int]]]]:

@@ -48,7 +48,6 @@ class Traffic:
         self._ordered = True
 
     def __len__(self) -> int:
-        """Return the number of stretches."""
         return len(self.begins)
 
     def add(self, served: Mapping[str, int], time: float | None, arrived: float | None) -> None:

@@ -48,15 +48,12 @@ class Backlog:
     """The pasts still to be read: the most recently written log first, companions last."""
 
     def __init__(self) -> None:
-        """Start without logs."""
         self._pasts: list[_Past] = []
 
     def __contains__(self, path: str) -> bool:
-        """Return whether the past of a file is still to be read."""
         return any(past.reader.path == path for past in self._pasts)
 
     def __bool__(self) -> bool:
-        """Return whether anything is left to read."""
         return bool(self._pasts)
 
     def add(self, reader: FileReader) -> None:

@@ -48,7 +48,6 @@ class Substitutes:
     """Makes samples from engine rows, if the run writes none itself."""
 
     def __init__(self) -> None:
-        """Start without rows."""
         self._before: dict[int, EngineRow] = {}
 
     def samples(self, rows: Iterable[EngineRow], runs: Runs) -> list[Sample]:

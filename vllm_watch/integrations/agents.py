@@ -52,7 +52,6 @@ class Tools:
     """The tools: each method is one, its docstring is what the agent reads."""
 
     def __init__(self, answers: Answers) -> None:
-        """Ask `answers`."""
         self._answers = answers
 
     async def servers(self) -> Json:

@@ -26,7 +26,6 @@ class Totals:
     """Remembers the largest count of each run, also of runs that the store has forgotten."""
 
     def __init__(self) -> None:
-        """Begin at zero."""
         self._by_run: defaultdict[_Key, dict[int, float]] = defaultdict(dict)
         self._answers: dict[str, dict[int, dict[str, int]]] = {}
         self._seen: dict[tuple[str, int, int], tuple[int, int]] = {}

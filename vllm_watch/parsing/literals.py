@@ -23,7 +23,6 @@ class Literals:
         self._reach = reach + max(map(len, self._near), default=0)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the literals."""
         yield from self._near
         yield from self._anywhere
 

@@ -34,7 +34,6 @@ class RequestLines:
     """Pairs the lines of one log, block by block."""
 
     def __init__(self, form: RequestForm) -> None:
-        """Start without open requests."""
         self._form = form
         self._open: dict[bytes, float] = {}
         """Id to the time at which the request came."""
@@ -90,7 +89,6 @@ class RequestsLater(RequestLines):
     """Collects the lines; they are paired once the requests open before them are known."""
 
     def __init__(self, form: RequestForm) -> None:
-        """Start without lines."""
         super().__init__(form)
         self.lines = b""
         """Those of the newest text."""

@@ -39,7 +39,6 @@ class Numbers(dict[bytes, float]):
         self._exponent = exponent
 
     def __missing__(self, text: bytes) -> float:
-        """Make a value."""
         if len(self) >= self._MOST:
             self.clear()
         value = self[text] = float(text + self._exponent)

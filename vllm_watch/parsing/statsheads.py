@@ -44,7 +44,6 @@ class StatsHeads:
     """The heads of the stats lines of one log."""
 
     def __init__(self, formats: Formats) -> None:
-        """Remember heads of lines that `formats` read."""
         self._formats = formats
         self._heads: dict[bytes, _Head] = {}
 

@@ -23,7 +23,6 @@ class TableMaker:
     """Collects stats lines, companion lines and requests until they are taken as tables."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._times: list[float] = []
         self._lines: list[tuple[Shape, Row]] = []
         self._added: list[tuple[int, Shape, Row]] = []
@@ -155,7 +154,6 @@ class _Counts:
     """Requests of some stretches as columns."""
 
     def __init__(self, times: Sequence[float | None]) -> None:
-        """Begin without requests."""
         self._times = array("d", [math.nan if time is None else time for time in times])
         self._served: dict[str, array[int]] = {}
         self._failing: dict[str, array[int]] = {}

@@ -150,7 +150,6 @@ class ZoneFinder:
     """Watches stamps arrive until two offsets a while apart agree."""
 
     def __init__(self) -> None:
-        """Start without a measurement."""
         self._first: tuple[float, float] | None = None
 
     def feed(self, stamp_as_utc: float, arrived: float) -> Zone | None:

@@ -11,7 +11,6 @@ class EngineRows:
     """Makes rows of pages; latencies are those of the interval since the page before."""
 
     def __init__(self) -> None:
-        """Start without any page."""
         self._before: dict[int, EnginePage] = {}
         self._from_start = False
 

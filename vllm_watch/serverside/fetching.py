@@ -34,7 +34,6 @@ class Fetcher:
         self._client = httpx.Client(timeout=seconds, trust_env=False)
 
     def __enter__(self) -> Self:
-        """Keep the connection between fetches."""
         return self
 
     def __exit__(
@@ -43,7 +42,6 @@ class Fetcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connection."""
         self._client.close()
 
     def page(self) -> str:

@@ -20,7 +20,6 @@ class Measured:
     __slots__ = ("_stride", "_turn", "values")
 
     def __init__(self) -> None:
-        """Start without any."""
         self.values: array[float] = array("d")
         self._stride = 1
         self._turn = 0
@@ -50,7 +49,6 @@ class Interval:
     """The activity of one engine since its line before."""
 
     def __init__(self) -> None:
-        """Start without any request."""
         self.ttft = Measured()
         self.itl = Measured()
         self.queue = Measured()

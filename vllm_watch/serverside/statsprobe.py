@@ -34,7 +34,6 @@ class Lenient:
         return Lenient()
 
     def __bool__(self) -> bool:
-        """Be off."""
         return False
 
 

@@ -32,7 +32,6 @@ class DescriptorPool:
         self._holders: dict[Holder, None] = {}
 
     def __len__(self) -> int:
-        """Return how many descriptors are held."""
         return len(self._holders)
 
     def open(self, path: str) -> int:

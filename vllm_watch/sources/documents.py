@@ -36,11 +36,9 @@ class Documents:
     """All that was read of a log, in the order in which it was written."""
 
     def __init__(self) -> None:
-        """Start without documents."""
         self._all: list[Document] = []
 
     def __iter__(self) -> Iterator[Document]:
-        """Yield the documents, the oldest first."""
         return iter(self._all)
 
     @property

@@ -109,7 +109,6 @@ class LogFinder:
     """Searches the same patterns again and again."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        """Search `patterns`."""
         self._patterns = tuple(patterns)
         self._names: dict[str, set[str]] | None = None
         """All names in the folders at the last search."""

@@ -25,7 +25,6 @@ class Resuming:
     """Remembers the end of an output, and finds it again."""
 
     def __init__(self) -> None:
-        """Begin with nothing seen."""
         self._head = b""
         self._mark = b""
         self._held: bytes | None = None
