@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-import numpy as np  # noqa: F401 - columns are used where it is loaded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ def stamp(time: float, tz: tzinfo) -> bytes:
     st.one_of(
         st.lists(st.one_of(st.none(), st.integers(-60, 2_000)), min_size=1, max_size=40),
         st.lists(st.integers(-60, 2_000), min_size=70, max_size=90),  # by columns
+        st.lists(st.sampled_from([None, 10, 900, -60]), min_size=100, max_size=110),
     ),
     st.sampled_from([UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")]),
     st.lists(

@@ -6,11 +6,8 @@ time, New Year is detected as lines pass, and the zone is given, found or assume
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
@@ -139,12 +136,6 @@ def zone_from_offset(stamped: datetime, seen: datetime) -> tzinfo | None:
     return UTC if rounded == 0 else timezone(timedelta(seconds=rounded))
 
 
-@cache
-def _within_hour() -> dict[bytes, int]:
-    """Return the seconds of `:MM:SS`."""
-    return {b":%02d:%02d" % divmod(second, 60): second for second in range(3600)}
-
-
 class ClockState(NamedTuple):
     """What the times of further stamps depend on, beside the zone."""
 
@@ -221,36 +212,19 @@ class StampClock:
         return time
 
     def resolve_all(self, stamps: Sequence[bytes | None]) -> list[float | None]:
-        """Return the same as `resolve` for stamps in file order, several times as fast.
-
-        Within an hour that does not occur twice, only minutes and seconds are read.
-        """
-        if len(stamps) >= MANY_STAMPS and "numpy" in sys.modules and None not in stamps:
-            return self._resolve_many(b"".join(stamps), len(stamps))  # type: ignore[arg-type]
-        times: list[float | None] = []
-        hour, base, top = b"", 0.0, -math.inf
-        within = _within_hour()
-        for stamp in stamps:
-            if stamp is None:
-                times.append(None)
-                continue
-            seconds = within.get(stamp[8:]) if stamp[:8] == hour else None
-            if seconds is not None:
-                time = base + seconds
-                top = max(top, time)
-                times.append(time)
-                continue
-            self.reached(top)
-            times.append(self.resolve(stamp))
-            hours = self._hours.get(stamp[:8])
-            steady = hours is not None and times[-1] is not None and hours[0] == hours[1]
-            hour, base = (stamp[:8], hours[0]) if steady and hours is not None else (b"", 0.0)
-        self.reached(top)
-        return times
+        """Return the same as `resolve` for stamps in file order, many of them at once."""
+        known = [stamp for stamp in stamps if stamp is not None]
+        if len(known) < MANY_STAMPS:
+            return [None if stamp is None else self.resolve(stamp) for stamp in stamps]
+        times = self._resolve_many(b"".join(known), len(known))
+        if len(known) == len(stamps):
+            return times
+        each = iter(times)
+        return [None if stamp is None else next(each) for stamp in stamps]
 
     def _resolve_many(self, stamps: bytes, count: int) -> list[float | None]:
-        """Return the same for many stamps in a row, one hour after the other."""
-        import numpy as np
+        """Return the times of stamps in a row, one hour after the other."""
+        import numpy as np  # only large blocks have so many, and these need it anyway
 
         text = np.frombuffer(stamps, np.uint8).reshape(count, _LENGTH)
         hours = np.ndarray((count,), "<u8", stamps, strides=(_LENGTH,))
@@ -273,7 +247,7 @@ class StampClock:
 
     def reached(self, time: float | None) -> None:
         """Note a time, if it is the newest."""
-        if time is not None and time > -math.inf and (self.newest is None or time > self.newest):
+        if time is not None and (self.newest is None or time > self.newest):
             self.newest = time
 
     def again(self, stamp: bytes) -> float | None:
