@@ -75,10 +75,8 @@ class TableMaker:
     def take(self) -> list[Item]:
         """Return the collected tables, and start again."""
         self._put_counts()
-        items: list[Item] = []
-        if self._counted:
-            items.append(_joined(self._counted))
-            self._counted = []
+        items: list[Item] = [*self._counted]
+        self._counted = []
         if len(self._times) <= FEW and not self._added:
             pairs = zip(self._times, self._lines, strict=True)
             items += [shape.sample(time, row) for time, (shape, row) in pairs]
@@ -189,32 +187,3 @@ def _request_table(stretches: Sequence[tuple[float | None, Mapping[Answer, int]]
     for answer in sorted(answers):
         counts.add(answer, array("q", [counted.get(answer, 0) for _, counted in stretches]))
     return counts.table()
-
-
-def _joined(tables: Sequence[RequestTable]) -> RequestTable:
-    """Return the stretches of tables of one run as one table."""
-    if len(tables) == 1:
-        return tables[0]
-    times, polls, other = array("d"), array("q"), array("q")
-    for table in tables:
-        times += table.times
-        polls += table.polls
-        other += table.other
-    return RequestTable(
-        times,
-        _joined_columns(tables, [table.served for table in tables]),
-        polls,
-        other,
-        _joined_columns(tables, [table.failing for table in tables]),
-    )
-
-
-def _joined_columns(
-    tables: Sequence[RequestTable], columns: Sequence[Mapping[str, array[int]]]
-) -> dict[str, array[int]]:
-    found: dict[str, array[int]] = {}
-    for name in sorted({name for some in columns for name in some}):
-        found[name] = array("q")
-        for table, some in zip(tables, columns, strict=True):
-            found[name] += some.get(name) or array("q", [0]) * len(table)
-    return found
