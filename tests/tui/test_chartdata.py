@@ -267,12 +267,12 @@ def test_the_work_of_drawing_all_there_is_does_not_grow_with_it(
         seen += len(found)
         return found
 
-    def taken(series: Series, metrics: Sequence[str], index: int) -> Point:
+    def point_at(series: Series, metrics: Sequence[str], index: int) -> Point:
         nonlocal seen
         seen += 1
-        return one_taken(series, metrics, index)
+        return one_point(series, metrics, index)
 
-    all_values, one_taken = Series.values, folds.taken
+    all_values, one_point = Series.values, folds.point_at
     names = ("throughput", "kv", "requests", "pace", "prefix", "per_request")
     work = []
     for rounds in (2_048, 16_384):
@@ -288,7 +288,7 @@ def test_the_work_of_drawing_all_there_is_does_not_grow_with_it(
         monitor.apply(Block("a.log", rounds_of([rounds], 2)))
         with monkeypatch.context() as patch:
             patch.setattr(Series, "values", values)
-            patch.setattr(folds, "taken", taken)
+            patch.setattr(folds, "point_at", point_at)
             seen = 0
             drawn = points(10.0 * rounds + 1)
             work.append((drawn, seen))

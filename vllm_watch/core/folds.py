@@ -158,7 +158,7 @@ class Folds:
                 break
             if other[0] - one[0] >= half:
                 for _, engine, index in rows[first:place]:
-                    self._newest[engine] = taken(series[engine], self._kind.metrics, index)
+                    self._newest[engine] = point_at(series[engine], self._kind.metrics, index)
                     self._next[engine] = index + 1
                 self._fold(one[0], self._newest[one[1]])
                 first = place
@@ -201,8 +201,8 @@ def _known(points: Sequence[Point], place: int) -> list[float]:
     return [value for one in points if (value := one.values[place]) is not None]
 
 
-def taken(series: Series, metrics: Sequence[str], index: int) -> Point:
-    """Return a sample of a series, or a bucket of thinned ones, as a point."""
+def point_at(series: Series, metrics: Sequence[str], index: int) -> Point:
+    """Return a sample of a series, or a bucket of thinned ones."""
     at = series.times[index]
     values = tuple(series.value(name, index) for name in metrics)
     if index >= series.thinned:

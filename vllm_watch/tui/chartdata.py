@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import combined_value
-from vllm_watch.core.envelope import envelope
-from vllm_watch.core.folds import Kind, Step, folds_of
+from vllm_watch.core.folds import Kind, Step, folds_of, point_at
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
@@ -185,7 +184,8 @@ def _single(
         else:
             widest = max(widest, distance)
 
-    for begin, end, mean, lowest, highest in envelope(series, metric, low, high):
+    for index in range(low, min(high, series.thinned)):
+        begin, end, (mean,), lowest, highest, _ = point_at(series, (metric,), index)
         lead_to(begin)
         widest = max(widest, end - begin)
         if not extremes:
