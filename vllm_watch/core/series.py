@@ -52,6 +52,7 @@ class Series(Columns):
         "first_held",
         "folded",
         "measured",
+        "thinned",
         "unjudged",
     )
 
@@ -67,7 +68,7 @@ class Series(Columns):
         """
         super().__init__()
         self._keep = keep
-        self._buckets: Buckets | None = None
+        self._buckets = Buckets(keep or Keep(), RATES)
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
         self._cadence_of = (-1, 0)
@@ -84,16 +85,13 @@ class Series(Columns):
         """Grows with each companion line."""
         self.folded = 0
         """How many samples have become parts of buckets."""
-
-    @property
-    def thinned(self) -> int:
+        self.thinned = 0
         """How many points, the oldest, are buckets of samples."""
-        return len(self._buckets) if self._buckets is not None else 0
 
     @property
     def offset(self) -> int:
         """What to add to the index of a sample that is kept, to get its number in the run."""
-        return self.folded - len(self._buckets) if self._buckets is not None else 0
+        return self.folded - self.thinned
 
     def append(self, time: float, values: Mapping[str, float]) -> int:
         """Put a sample in its place in time order and return the index of its point."""
@@ -141,7 +139,7 @@ class Series(Columns):
         for name, value in values.items():
             column = self.columns.setdefault(name, array("d", [math.nan]) * len(self.times))
             if math.isfinite(value):
-                if self._buckets is not None and self._newest < len(self._buckets):
+                if self._newest < self.thinned:
                     self._buckets.add_value(name, self._newest, value)
                     value = self._buckets.metrics[name].mean(self._newest)
                 column[self._newest] = value
@@ -149,15 +147,14 @@ class Series(Columns):
     def shift(self, seconds: float) -> None:
         """Shift all times, after the zone of the log became known."""
         super().shift(seconds)
-        if self._buckets is not None:
-            self._buckets.shift(seconds)
+        self._buckets.shift(seconds)
 
     def written(self, index: int, now: float) -> float:
         """Return when the newest sample of the point at `index` was written, as known at `now`.
 
         A bucket has lines from all of its time: if `now` is within it, the answer is `now`.
         """
-        if self._buckets is None or index >= len(self._buckets):
+        if index >= self.thinned:
             return self.times[index]
         return max(self.times[index], min(now, self._buckets.ends[index]))
 
@@ -166,27 +163,27 @@ class Series(Columns):
         value = self.value(metric, index)
         if value is None:
             return None
-        if self._buckets is None or index >= len(self._buckets):
+        if index >= self.thinned:
             return value, value
         of = self._buckets.metrics[metric]
         return (of.lows[index], of.highs[index]) if of.lows else (value, value)
 
     def count(self, metric: str, index: int) -> int:
         """Return how many samples of a point have a metric: of a bucket there may be many."""
-        of = self._buckets.metrics.get(metric) if self._buckets is not None else None
+        of = self._buckets.metrics.get(metric)
         if of is not None and index < len(of.counts):
             return of.counts[index]
         return int(self.value(metric, index) is not None)
 
     def over_time(self, metric: str, index: int) -> float:
         """Return a rate × seconds over a bucket (`index` < `thinned`); 0 for what is not a rate."""
-        of = self._buckets.metrics.get(metric) if self._buckets is not None else None
+        of = self._buckets.metrics.get(metric)
         return of.over_time[index] if of is not None and of.over_time else 0.0
 
     def total(self, metric: str) -> float | None:
         """Return the sum of all values of a metric, exact over buckets; None without any."""
         rest = [v for v in self.values(metric, self.thinned, len(self)) if v is not None]
-        of = self._buckets.metrics.get(metric) if self._buckets is not None else None
+        of = self._buckets.metrics.get(metric)
         thinned = math.fsum(of.sums) if of is not None else 0.0
         counted = rest or (of is not None and any(of.counts))
         return math.fsum(rest) + thinned if counted else None
@@ -243,7 +240,7 @@ class Series(Columns):
         """Reduce the points, first to buckets, then by half at each call: this run is long over."""
         if self._keep is None or not self.times:
             return
-        if self._buckets is None or len(self.times) > len(self._buckets):
+        if len(self.times) > self.thinned:
             self._fold(len(self.times) - self.thinned)
             return
         self._buckets.coarsen()
@@ -287,13 +284,10 @@ class Series(Columns):
 
     def _fold(self, count: int) -> None:
         """Merge the oldest `count` samples into buckets."""
-        assert self._keep is not None
         if self._ready is not None:
             self._ready()
         first = self.thinned
         self.folded += count
-        if self._buckets is None:
-            self._buckets = Buckets(self._keep, RATES)
         stop = first + count
         times = self.times[first:stop]
         held = self.held(first, stop)
@@ -303,26 +297,23 @@ class Series(Columns):
 
     def _replace_front(self, stop: int) -> None:
         """Replace the points up to `stop` by the means of all buckets."""
-        buckets = self._buckets
-        assert buckets is not None
-        self.unjudged = max(len(buckets), self.unjudged - stop + len(buckets))
+        buckets, self.thinned = self._buckets, len(self._buckets)
+        self.unjudged = max(self.thinned, self.unjudged - stop + self.thinned)
         self.times[:stop] = buckets.begins
         for name, column in self.columns.items():
             metric = buckets.metrics.get(name)  # none yet for what came after the last merging
-            means = [metric.mean(i) if metric else math.nan for i in range(len(buckets))]
+            means = [metric.mean(i) if metric else math.nan for i in range(self.thinned)]
             column[:stop] = array("d", means)
-        self._newest = max(0, self._newest - stop + len(buckets))
+        self._newest = max(0, self._newest - stop + self.thinned)
         self._cadence_of = (-1, 0)
 
     def _is_thinned(self, index: int, time: float) -> bool:
         """Return whether a late sample belongs to a time that is kept as buckets only."""
-        buckets = self._buckets
-        if buckets is None or index > len(buckets):
+        if not 0 < self.thinned >= index:
             return False
-        return index < len(buckets) or time < buckets.ends[-1]
+        return index < self.thinned or time < self._buckets.ends[-1]
 
     def _append_late(self, time: float, values: Mapping[str, float]) -> int:
-        assert self._buckets is not None
         self._newest = index = self._buckets.add_late(time)
         self.times[index] = self._buckets.begins[index]
         self.amend(values)
