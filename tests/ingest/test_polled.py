@@ -75,8 +75,8 @@ def log_of(folder: Path, *, stats: bool) -> Path:
 
 
 def test_rows_of_a_page_are_those_of_a_recording(tmp_path: Path) -> None:
-    with serving(plain(page(generated=700))) as url, Fetcher(url, 5.0) as fetcher:
-        server = followed(log_of(tmp_path, stats=True), Poller(url, fetcher, 60.0))
+    with serving(plain(page(generated=700))) as url:
+        server = followed(log_of(tmp_path, stats=True), Poller(url, Fetcher(url, 5.0), 60.0))
     table = server.recording.engines[0]
     assert table.value("generated_tokens_total", 0) == 700
     assert len(server.run.series[0]) == 4  # only its own stats lines

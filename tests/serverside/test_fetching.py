@@ -14,8 +14,8 @@ from vllm_watch.serverside.fetching import Fetcher, FetchError
 
 
 def fetch(answer: Answer, seconds: float = 5.0) -> str:
-    with serving(answer) as url, Fetcher(url, seconds) as fetcher:
-        return fetcher.page()
+    with serving(answer) as url:
+        return Fetcher(url, seconds).page()
 
 
 def test_a_page() -> None:
@@ -26,11 +26,8 @@ def test_nobody_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with (
-        Fetcher(f"http://127.0.0.1:{port}/metrics", 5.0) as fetcher,
-        pytest.raises(FetchError, match="no server there") as error,
-    ):
-        fetcher.page()
+    with pytest.raises(FetchError, match="no server there") as error:
+        Fetcher(f"http://127.0.0.1:{port}/metrics", 5.0).page()
     assert error.value.absent
 
 

@@ -247,12 +247,6 @@ def test_a_disk_that_fails_is_said_and_nothing_is_lost(
     assert follower.trouble is None
 
 
-def test_the_size_is_that_of_the_path(log: Path) -> None:
-    assert Follower(str(log)).size() == 0
-    log.write_bytes(b"12345")
-    assert Follower(str(log)).size() == 5
-
-
 def test_a_closed_follower_begins_again(log: Path) -> None:
     append(log, b"one\nhalf")
     follower = Follower(str(log))

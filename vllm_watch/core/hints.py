@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         NamedTuple,
         NoReturn,
         Protocol,
-        Self,
         TextIO,
         TypeAlias,
         TypeVar,
@@ -60,7 +59,7 @@ else:
     class Protocol(_Alias):
         """A base class that only describes."""
 
-    IO = Any = AnyStr = BinaryIO = NoReturn = Self = TextIO = TypeAlias = object
+    IO = Any = AnyStr = BinaryIO = NoReturn = TextIO = TypeAlias = object
     NamedTuple = type.__new__(_Tuples, "NamedTuple", (), {})
 
     def TypeVar(name, *kinds, **limits):  # noqa: N802 - as in `typing`
@@ -91,7 +90,6 @@ __all__ = [
     "NamedTuple",
     "NoReturn",
     "Protocol",
-    "Self",
     "TextIO",
     "TypeAlias",
     "TypeVar",

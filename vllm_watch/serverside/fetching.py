@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-
-from vllm_watch.core.hints import Self
 
 MOST_BYTES = 16 << 20
 """Most bytes of a page that are read; a real one has about 40 kB for each engine."""
@@ -32,17 +29,6 @@ class Fetcher:
         self._seconds = seconds
         # trust_env would ask a proxy for this machine's own page.
         self._client = httpx.Client(timeout=seconds, trust_env=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._client.close()
 
     def page(self) -> str:
         """Return the page's text.

@@ -154,13 +154,6 @@ class Follower:
             held.file.close()
         self._begin()
 
-    def size(self) -> int:
-        """Return the present size in bytes, 0 if unknown."""
-        try:
-            return os.stat(self.path).st_size
-        except OSError:
-            return 0
-
     def _tell(self, problem: str | None) -> None:
         """Report the trouble found at a look, and since when."""
         if problem != self.trouble:
