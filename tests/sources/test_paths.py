@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_read_is_a_trouble(
 ) -> None:
     monkeypatch.setattr(os, "scandir", denied)
     found = find_logs([str(folder)])
-    assert [trouble.text for trouble in found.troubles] == [
+    assert list(found.troubles) == [
         f"{folder}: permission denied; make it readable (chmod u+rx), then it is read"
     ]
 
@@ -164,7 +164,7 @@ def test_the_folder_of_a_glob_that_cannot_be_read_is_a_trouble(
     monkeypatch.setattr(os, "scandir", denied)
     found = find_logs([f"{folder}/nothing*.log"])
     assert found.missing == (f"{folder}/nothing*.log",)
-    assert [trouble.text for trouble in found.troubles] == [
+    assert list(found.troubles) == [
         f"{folder}: permission denied; make it readable (chmod u+rx), then it is read"
     ]
 

@@ -138,7 +138,7 @@ def require_logs(patterns: list[str], found: Found) -> None:
         CommandError: nothing matched; names the path and how to fix it.
     """
     for trouble in found.troubles:
-        say(trouble.text)
+        say(trouble)
     if found.logs:
         for pattern in found.missing:
             say(f"{pattern}: matches no file; the other paths are read")

@@ -288,7 +288,7 @@ class Ingest:
 
     def _looked(self) -> Looked:
         now = self._options.now()
-        texts = tuple(trouble.text for trouble in self.found.troubles)
+        texts = self.found.troubles
         self._troubles_since = {text: self._troubles_since.get(text, now) for text in texts}
         return Looked(
             now,

@@ -44,12 +44,11 @@ class PolledIngest(Ingest):
         logs = next(iter(self.found.logs), None)
         if logs is None or any(RECORDING in path for path in logs.recordings):
             return  # a recording beside it has the same rows
-        polled = self._poller.take()
-        url = self._poller.url
-        if polled.rows:
-            yield CompanionBlock(logs.source, polled.rows, url)
-        if polled.trouble != self._said and (polled.rows or polled.trouble):
-            self._said = polled.trouble
+        (rows, trouble), url = self._poller.take(), self._poller.url
+        if rows:
+            yield CompanionBlock(logs.source, rows, url)
+        if trouble != self._said and (rows or trouble):
+            self._said = trouble
             yield FileTrouble(logs.source, url, self._said, self._options.now(), twin=True)
         log = self.reader(logs.source)
-        yield from substituted(logs.source, polled.rows, log, self._substitutes)
+        yield from substituted(logs.source, rows, log, self._substitutes)

@@ -183,8 +183,9 @@ def _unreadable(snapshot: Snapshot) -> list[str]:
     """Return one line for each requested server that was not found."""
     mentioned = {verdict.trouble for verdict in snapshot.servers}
     missing = [f"{pattern}: matches no file" for pattern in snapshot.found.missing]
-    folders = [trouble.text for trouble in snapshot.found.troubles]
-    return missing + folders + [text for text in snapshot.troubles if text not in mentioned]
+    return [*missing, *snapshot.found.troubles] + [
+        text for text in snapshot.troubles if text not in mentioned
+    ]
 
 
 def _summary(snapshot: Snapshot, verdicts: list[Verdict], code: int) -> str:

@@ -6,21 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.serverside.enginerows import EngineRows
 from vllm_watch.serverside.fetching import FetchError
 from vllm_watch.serverside.page import PageError, read_page
 from vllm_watch.serverside.recorder import PageSource
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """The results since they were last taken."""
-
-    rows: tuple[EngineRow, ...]
-    trouble: str
-    """Why the page cannot be read now, in one line; empty if it can."""
 
 
 class Poller:
@@ -70,8 +60,8 @@ class Poller:
             self._rows += rows
             self._trouble = trouble
 
-    def take(self) -> Polled:
-        """Return the new results."""
+    def take(self) -> tuple[tuple[EngineRow, ...], str]:
+        """Return the new rows, and why the page cannot be read now; "" if it can."""
         with self._lock:
             rows, self._rows = self._rows, []
-            return Polled(tuple(rows), self._trouble)
+            return tuple(rows), self._trouble

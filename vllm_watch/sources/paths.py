@@ -37,22 +37,14 @@ class LogSet:
 
 
 @dataclass(frozen=True, slots=True)
-class PathTrouble:
-    """A path that cannot be used, and how to fix it."""
-
-    path: str
-    text: str
-    """One line that names the file and how to fix it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """The result of searching the given paths."""
 
     logs: tuple[LogSet, ...]
     missing: tuple[str, ...]
     """Patterns that match nothing (yet)."""
-    troubles: tuple[PathTrouble, ...] = ()
+    troubles: tuple[str, ...] = ()
+    """One line about each path that cannot be used, with how to fix it."""
 
 
 def _has_magic(path: str) -> bool:
@@ -79,7 +71,7 @@ def find_logs(patterns: Sequence[str]) -> Found:
     names: dict[str, None] = {}
     places: set[str] = set()
     missing: list[str] = []
-    troubles: list[PathTrouble] = []
+    troubles: list[str] = []
     for pattern in patterns:
         if is_stream(pattern):
             names[pattern if pattern == STDIN else command_of(pattern)[0]] = None
@@ -158,7 +150,7 @@ class _Names:
         return (listed is None or name in listed) and os.path.exists(path)
 
 
-def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
+def _matches(pattern: str, troubles: list[str]) -> list[str]:
     if os.path.isdir(pattern):
         try:
             with os.scandir(pattern) as found:
@@ -175,7 +167,7 @@ def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
     return [name for name in matched if not os.path.isdir(name)]
 
 
-def _look_at_folder(pattern: str, troubles: list[PathTrouble]) -> None:
+def _look_at_folder(pattern: str, troubles: list[str]) -> None:
     """Report that nothing matches because the folder cannot be read."""
     folder = os.path.dirname(pattern) or "."
     if _has_magic(folder) or not os.path.isdir(folder):
@@ -187,11 +179,10 @@ def _look_at_folder(pattern: str, troubles: list[PathTrouble]) -> None:
         troubles.append(folder_trouble(folder, error))
 
 
-def folder_trouble(folder: str, error: OSError) -> PathTrouble:
+def folder_trouble(folder: str, error: OSError) -> str:
     """Return the message for a folder that cannot be listed."""
     reason = (error.strerror or str(error)).lower()
-    text = f"{folder}: {reason}; make it readable (chmod u+rx), then it is read"
-    return PathTrouble(folder, text)
+    return f"{folder}: {reason}; make it readable (chmod u+rx), then it is read"
 
 
 def _base(path: str) -> str:
