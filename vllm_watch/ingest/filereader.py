@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
@@ -20,7 +20,7 @@ from vllm_watch.core.news import (
     RunsBegan,
     ZoneFound,
 )
-from vllm_watch.core.records import Amendment, Item, Sample, SampleTable, Stage
+from vllm_watch.core.records import Amendment, Sample, SampleTable, Stage
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
 from vllm_watch.ingest.substitutes import Runs
@@ -122,7 +122,8 @@ class FileReader:
         """The trouble with the file, as reported last."""
         self._progress = 0
         """Bytes read of the file."""
-        self._helped = stage == "whole" and not twin and not options.live and self._is_shared()
+        followed = isinstance(self._follower, Follower) and not self._follower.reopens  # no NFS
+        self._helped = stage == "whole" and not twin and not options.live and followed
         """Whether a second process may scan parts of it, if it is large."""
         self._ahead: Ahead | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
@@ -212,11 +213,6 @@ class FileReader:
         self._end_ahead()
         self._follower.close()
 
-    def _is_shared(self) -> bool:
-        """Return whether it is a file of which all processes see the same bytes: not on NFS."""
-        source = self._follower
-        return isinstance(source, Follower) and not source.reopens
-
     def _end_ahead(self) -> None:
         """End the other process."""
         if self._ahead is not None:
@@ -270,7 +266,9 @@ class FileReader:
             yield LogFound(source, part.name, self.stage == "newest")
         yield from self._zone_news(source, part, shift)
         if self._options.places and part.run > before and not self._streams.named:
-            yield RunsBegan(source, self._begins(chunk, items, before))
+            from vllm_watch.ingest.places import begins_of
+
+            yield RunsBegan(source, begins_of(chunk, items, before, self._formats))
         newest = scan.newest_stamp
         yield Block(
             source,
@@ -305,14 +303,6 @@ class FileReader:
         if zone != part.reported:
             part.reported = zone
             yield ZoneFound(source, zone.tz, zone.assumed, shift)
-
-    def _begins(
-        self, chunk: Chunk, items: Sequence[Item], before: int
-    ) -> tuple[tuple[int, int], ...]:
-        """Return where the runs in a chunk begin; `before` is the run that continues into it."""
-        from vllm_watch.ingest.places import begins_of
-
-        return begins_of(chunk, items, before, self._formats)
 
     def _continues(self, chunk: Chunk) -> bool:
         """Return whether a chunk begins within the line that the chunk before it left open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
@@ -57,7 +58,7 @@ class Ingest:
         self.patterns = tuple(patterns)
         self.found = Found((), ())
         self._finder = LogFinder(self.patterns)
-        self._formats = formats
+        self.formats = formats
         self._stop: StopEvent | None = None
         self._options = replace(
             options or ReadOptions(),
@@ -122,8 +123,9 @@ class Ingest:
         streams = any(map(is_stream, self.patterns))
         seconds = min(0.1, options.poll_seconds) if streams else options.poll_seconds
         pace = Pace(seconds, options.clock)
+        folders = partial(folders_of, self.patterns)
         while not stop.is_set():
-            for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
+            for changed in wakeups(folders, stop, seconds, events=options.events, pace=pace):
                 yield from self._look(changed, stop, pace)
                 if options.ends and self._ended():
                     yield self._looked()  # lines held until a `Looked` are released
@@ -228,11 +230,6 @@ class Ingest:
         return found
 
     @property
-    def formats(self) -> Formats:
-        """The formats in use."""
-        return self._formats
-
-    @property
     def size(self) -> int:
         """Bytes of all files as they are now."""
         return sum(size_of(path) for path in self._readers)
@@ -262,7 +259,7 @@ class Ingest:
             return RecordingReader(
                 path,
                 source,
-                self._formats,
+                self.formats,
                 options,
                 self._following,
                 log=lambda: self._readers.get(source),
@@ -272,7 +269,7 @@ class Ingest:
         elif options.newest_first and not twin and is_large(path):
             stage = "newest"
             whole = FileReader(
-                path, source, self._formats, options, self._following, twin=twin, stage="past"
+                path, source, self.formats, options, self._following, twin=twin, stage="past"
             )
             self._backlog.add(whole)
         else:
@@ -280,11 +277,8 @@ class Ingest:
         beside = self._readers.get(source) if twin else None
         following = self._following
         return FileReader(
-            path, source, self._formats, options, following, twin=twin, stage=stage, beside=beside
+            path, source, self.formats, options, following, twin=twin, stage=stage, beside=beside
         )
-
-    def _folders(self) -> set[str]:
-        return folders_of(self.patterns)
 
     def _looked(self) -> Looked:
         now = self._options.now()

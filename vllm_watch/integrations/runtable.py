@@ -52,13 +52,8 @@ def ordered(rows: Sequence[Row], column: str) -> list[Row]:
     """
     if column not in COLUMNS or column in LISTS:
         raise KeyError(column)
-
-    def rank(row: Row) -> tuple[bool, Any]:
-        value = row[column]
-        return value is not None, "" if value is None else value
-
     known = [row for row in rows if row[column] is not None]
-    known.sort(key=lambda row: rank(row)[1], reverse=True)
+    known.sort(key=lambda row: row[column], reverse=True)
     return known + [row for row in rows if row[column] is None]
 
 

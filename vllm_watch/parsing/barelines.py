@@ -5,7 +5,6 @@ from __future__ import annotations
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.reasons import DEADLY
 from vllm_watch.core.records import Event, Record, Sample
-from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.literals import Literals
 from vllm_watch.parsing.parts import DIGITS
@@ -74,7 +73,8 @@ class BareLines:
         segment = block.find(b"\r", position, end)
         end = min(end, start + LONGEST_LINE) if segment < 0 else min(segment, start + LONGEST_LINE)
         raw = without_escapes(block[start:end])
-        sample = self._sample(raw, clock)
+        own = next((form for form in self._own if form.contains in raw), None)
+        sample = None if own is None else _own_sample(own, raw, clock)
         if sample is not None:
             return [sample]
         line = self._formats.unwrapper.strip(raw.decode("utf-8", "replace")).rstrip("\r\n ")
@@ -127,19 +127,13 @@ class BareLines:
                 if block.find(form.contains, start, position) >= 0:
                     return []
                 newest = block.rfind(form.contains, position, end)
-                event = self._bar_event(form, block[newest : min(end, newest + 400)])
-                return [] if event is None else [event]
+                raw = block[newest : min(end, newest + 400)]
+                text = shown(raw.split(b"\r")[0], 200)
+                fields = form.read(text)
+                if fields is None:
+                    return []
+                return [Event("progress", None, text, fields, twin=self._twin)]
         return None
-
-    def _bar_event(self, form: EventForm, raw: bytes) -> Event | None:
-        text = shown(raw.split(b"\r")[0], 200)
-        fields = form.read(text)
-        return None if fields is None else Event("progress", None, text, fields, twin=self._twin)
-
-    def _sample(self, raw: bytes, clock: StampClock) -> Sample | None:
-        """Return the sample of a server with its own envelope."""
-        form = next((form for form in self._own if form.contains in raw), None)
-        return None if form is None else _own_sample(form, raw, clock)
 
 
 def _line_around(block: bytes, position: int) -> tuple[int, int]:
@@ -158,6 +152,7 @@ def _torch_time(event: Event, clock: StampClock) -> float | None:
 
 
 def _own_sample(form: LineForm, raw: bytes, clock: StampClock) -> Sample | None:
+    """Return the sample of a server with its own envelope."""
     found = form.envelope.search(raw) if form.envelope else None
     if found is None:
         return None

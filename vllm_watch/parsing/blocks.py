@@ -19,6 +19,7 @@ from vllm_watch.parsing.sieve import Gaps, Sieve, Usual
 from vllm_watch.parsing.skippedlines import STAMP_LENGTH
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
+from vllm_watch.parsing.wrappers import Unwrapper
 
 if TYPE_CHECKING:
     from vllm_watch.parsing.scan import Scan
@@ -58,9 +59,12 @@ class _Piece:
 class LargeBlocks:
     """Reads large blocks for a scanner, which reads the unknown lines."""
 
-    def __init__(self, scanner: Scanner, sieve: Sieve, known: KnownLines) -> None:
+    def __init__(
+        self, scanner: Scanner, unwrapper: Unwrapper, sieve: Sieve, known: KnownLines
+    ) -> None:
         """Read with what `sieve` and `known` have learnt from the lines that `scanner` read."""
         self._scanner = scanner
+        self._unwrapper = unwrapper
         self._sieve = sieve
         self._known = known
         self._tables = TableMaker()
@@ -84,7 +88,7 @@ class LargeBlocks:
             return None
         self._forms = sifted.forms
         scan.lines += sifted.lines
-        rest = self._scanner.plain(sifted.rest)
+        rest = self._unwrapper.plain(sifted.rest)
         if self._read_alike(scan, rest, sifted.gaps):
             return rest
         lines = rest.split(b"\n")

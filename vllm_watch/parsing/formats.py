@@ -104,10 +104,7 @@ class Formats:
     def is_cut(self, file: str, body: bytes) -> bool:
         """Return whether a message is the beginning of a stats line that was cut off."""
         return any(
-            form.whole_from
-            and file in form.files
-            and form.contains in body
-            and form.reader.read(body)
+            form.whole_from and form.fits(file, body) and form.reader.read(body)
             for form in self.stats
         )
 

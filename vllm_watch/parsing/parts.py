@@ -146,10 +146,9 @@ class PartsReader:
 
     def plan_of(self, body: bytes) -> Plan | None:
         """Return where the numbers are in bodies of this shape, None if it has another format."""
-        pieces = tuple(NUMBER.split(body)[::2])
-        return self._plan_of(body, pieces) if len(body) <= _LONGEST_BODY else None
-
-    def _plan_of(self, body: bytes, shape: tuple[bytes, ...]) -> Plan | None:
+        if len(body) > _LONGEST_BODY:
+            return None
+        shape = tuple(NUMBER.split(body)[::2])
         plan = self._plans.get(shape)
         if plan is None and shape not in self._plans:
             plan = self._plan(body)
@@ -169,14 +168,9 @@ class PartsReader:
             engine = order[head.start("engine")]
         elif "engines" in groups:
             engine = -1
-        picks = _picks_of(head, body, order) + self._picks(body, head.end(), order)
-        return Plan(engine, tuple(picks)) if picks else None
-
-    def _picks(
-        self, body: bytes, position: int, order: dict[int, int]
-    ) -> list[tuple[str, int, bytes]]:
-        read = (found for found, _ in self._taken(body, position) if found is not None)
-        return [pick for found in read for pick in _picks_of(found, body, order)]
+        read = (head, *(found for found, _ in self._taken(body, head.end()) if found is not None))
+        picks = tuple(pick for found in read for pick in _picks_of(found, body, order))
+        return Plan(engine, picks) if picks else None
 
     def _taken(self, body: bytes, position: int) -> Iterator[tuple[re.Match[bytes] | None, slice]]:
         """Yield what is read of each piece between two separators, and where the rest of it is."""

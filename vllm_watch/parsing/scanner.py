@@ -65,7 +65,8 @@ class Scanner:
         self._known: KnownLines | None = None
         self._read = WORTH_IT if large else 0
         """Bytes read, to decide whether there is much to read."""
-        self._stamp: float | None = None
+        self.stamp: float | None = None
+        """Time of the newest stamped line."""
         self._stamped: tuple[bytes, Zone] = (b"", clock.zone)
         """The newest stamp as written, and its zone."""
         self._opaque = False
@@ -87,7 +88,7 @@ class Scanner:
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
             removed: list[Removed] = []
-            text = plain = self.plain(block)
+            text = plain = self._formats.unwrapper.plain(block)
             if len(text) >= SIFTED and not self.within:
                 from vllm_watch.parsing.smallsieve import left_of
 
@@ -95,7 +96,7 @@ class Scanner:
             self.walk(scan, text, removed)
             rest, beside = (text, removed) if plain is whole else (whole, ())
             scan.lines = rest.count(b"\n") + sum(lines for *_, lines in beside)
-        self._say_requests(scan, self._stamp)
+        self._say_requests(scan, self.stamp)
         self._read_beside(scan, text)
         scan.end()
         scan.stats_like = max(0, scan.stats_like)
@@ -119,17 +120,8 @@ class Scanner:
         if self._large is None:
             self._known = KnownLines(self._formats, self._dull, self._bare.is_plain)
             sieve = Sieve(self._access, self._bare.is_plain)
-            self._large = LargeBlocks(self, sieve, self._known)
+            self._large = LargeBlocks(self, self._formats.unwrapper, sieve, self._known)
         return self._large
-
-    def plain(self, text: bytes) -> bytes:
-        """Return a text of whole lines with its JSON lines made plain, line by line."""
-        return self._formats.unwrapper.plain(text)
-
-    @property
-    def stamp(self) -> float | None:
-        """Time of the newest stamped line."""
-        return self._stamp
 
     @property
     def within(self) -> bool:
@@ -142,7 +134,7 @@ class Scanner:
         known = [time for time in times if time is not None]
         if known:
             newest = next(at for at in range(len(times) - 1, -1, -1) if times[at] is not None)
-            self._stamp, self._stamped = times[newest], (stamps[newest] or b"", self.clock.zone)
+            self.stamp, self._stamped = times[newest], (stamps[newest] or b"", self.clock.zone)
             scan.saw(max(known))
         return times
 
@@ -183,7 +175,7 @@ class Scanner:
         if walk.teaches:
             return False
         line = self._heads.read(walk.block, walk.line_start, anchor, walk.line_end)
-        stamp = self._stamp
+        stamp = self.stamp
         time = None if line is None else self._time(walk.scan, line.stamp)
         if line is None or time is None:
             return False
@@ -202,7 +194,7 @@ class Scanner:
         stamp = walk.block[stamp_at : stamp_at + STAMP_LENGTH]
         seen, zone = self._stamped
         if stamp != seen or zone is not self.clock.zone or walk.scan.newest_stamp is None:
-            before, time = self._stamp, self._time(walk.scan, stamp)
+            before, time = self.stamp, self._time(walk.scan, stamp)
             if time is None:
                 return False
             if time != before:
@@ -215,9 +207,9 @@ class Scanner:
         """Read the line without an envelope that has a literal at `position`."""
         if position < walk.opaque_end:
             return
-        found = self._bare.read(walk.block, position, self.clock, self._stamp)
+        found = self._bare.read(walk.block, position, self.clock, self.stamp)
         if found:
-            self._count_requests(walk, position, self._stamp)
+            self._count_requests(walk, position, self.stamp)
             walk.scan.put_all(found)
             walk.scan.stats_like -= self._own_stats(walk.scan, found, walk.block, position)
 
@@ -236,7 +228,7 @@ class Scanner:
         envelope = self._formats.envelope.read(block[head:end])
         if envelope is None:
             return end
-        stamp, time = self._stamp, self._time(walk.scan, envelope.stamp)
+        stamp, time = self.stamp, self._time(walk.scan, envelope.stamp)
         whole = block[end : min(walk.line_end, end + LONGEST_MESSAGE)]
         if self._formats.is_opaque(envelope.file, whole):
             self._pass_opaque(walk, position, stamp, time)
@@ -304,7 +296,7 @@ class Scanner:
         """Note a line's stamp, None if it is not a valid time."""
         time = self.clock.resolve(stamp)
         if time is not None:
-            self._stamp, self._stamped = time, (stamp, self.clock.zone)
+            self.stamp, self._stamped = time, (stamp, self.clock.zone)
             scan.saw(time)
         return time
 
@@ -332,8 +324,8 @@ class Scanner:
         companion = self._formats.companion_of(envelope.file, body)
         if companion is not None:
             return companion_record(companion, time)
-        event = self._formats.event_of(envelope, body, time)
-        return self._marked(self._error(envelope, body, time, event))
+        event = self._error(envelope, body, time, self._formats.event_of(envelope, body, time))
+        return replace(event, twin=True) if event is not None and self._twin else event
 
     def _error(
         self, envelope: Envelope, body: bytes, time: float, event: Event | None
@@ -354,7 +346,7 @@ class Scanner:
         """Note the samples of another kind of server; count lines that look like stats lines."""
         for record in found:
             if isinstance(record, Sample):
-                self._stamp, self._stamped = record.time, (b"", self.clock.zone)
+                self.stamp, self._stamped = record.time, (b"", self.clock.zone)
                 scan.saw(record.time)
                 return block.count(STATS_LIKE, position, segment_end(block, position))
         return 0
@@ -380,6 +372,3 @@ class Scanner:
         while walk.removed and walk.removed[-1][0] <= end:
             _, answer, number = walk.removed.pop()
             counts[answer] = counts.get(answer, 0) + number
-
-    def _marked(self, event: Event | None) -> Event | None:
-        return event if event is None or not self._twin else replace(event, twin=True)

@@ -52,7 +52,7 @@ def carried_of(scanner: Scanner) -> Carried:
         scanner.clock.state(),
         scanner._bare.traceback.state(),
         scanner._error_site,
-        scanner._stamp,
+        scanner.stamp,
         scanner._stamped[0],
         scanner._opaque,
     )
@@ -63,7 +63,7 @@ def _carry(scanner: Scanner, carried: Carried) -> None:
     scanner.clock.continue_from(carried.clock)
     scanner._bare.traceback.continue_from(carried.traceback)
     scanner._error_site = carried.error_site
-    scanner._stamp, scanner._stamped = carried.stamp, (carried.stamped, scanner.clock.zone)
+    scanner.stamp, scanner._stamped = carried.stamp, (carried.stamped, scanner.clock.zone)
     scanner._opaque = carried.opaque
 
 

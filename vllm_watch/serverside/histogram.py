@@ -9,6 +9,9 @@ from itertools import pairwise
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.recorded import QUANTILES, Latency
 
+_DIGITS = 6
+"""Decimals of seconds: microseconds."""
+
 
 @dataclass(slots=True)
 class Histogram:
@@ -40,7 +43,7 @@ def latency_of(grown: Histogram) -> Latency:
         return Latency()
     bounds = sorted(grown.buckets.items())
     shares = {name: quantile(share, bounds) for name, share in QUANTILES.items()}
-    return Latency(**shares, mean=_rounded(grown.total / count), count=count)
+    return Latency(**shares, mean=round(grown.total / count, _DIGITS), count=count)
 
 
 def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | None:
@@ -62,12 +65,12 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | No
     rank = share * every
     index = next(i for i, (_, count) in enumerate(rising) if count >= rank)
     if index == len(rising) - 1:
-        return _rounded(rising[-2][0])
+        return round(rising[-2][0], _DIGITS)
     upper, count = rising[index]
     lower, below = rising[index - 1] if index else (0.0, 0.0)
     if index == 0 and upper <= 0:
-        return _rounded(upper)
-    return _rounded(lower + (upper - lower) * (rank - below) / (count - below))
+        return round(upper, _DIGITS)
+    return round(lower + (upper - lower) * (rank - below) / (count - below), _DIGITS)
 
 
 def _rising(buckets: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -84,7 +87,3 @@ def is_histogram(buckets: Mapping[float, float]) -> bool:
     bounds = sorted(buckets)
     rising = all(lower < upper for lower, upper in pairwise(bounds))
     return len(bounds) > 1 and bounds[0] > 0 and bounds[-1] == math.inf and rising
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 6)
