@@ -18,6 +18,9 @@ LONGEST_HEAD = 400
 MOST_SHAPES = 4_096
 """Most shapes of heads remembered."""
 
+GROUPS = ("process", "level", "stamp", "path", "line")
+"""Groups that each pattern must have."""
+
 _Spans: TypeAlias = "tuple[int, slice, slice, slice, slice, slice]"
 """Positions of the envelope, and of process, level, stamp, path and line."""
 
@@ -44,7 +47,7 @@ class EnvelopeReader:
     """Recognises envelopes by the patterns of the format files."""
 
     def __init__(self, patterns: list[str]) -> None:
-        """Compile the patterns; each must name process, level, stamp, path and line."""
+        """Read by patterns; each has the `GROUPS`."""
         self._spans: dict[bytes, _Spans] = {}
         """Heads with all digits zero, and the positions of their parts."""
         self._patterns = [lazy(pattern.encode() + rb"\Z") for pattern in patterns]
@@ -75,9 +78,8 @@ class EnvelopeReader:
         for pattern in self._patterns:
             found = pattern.search(head)
             if found:
-                names = ("process", "level", "stamp", "path", "line")
                 process, level, stamp, path, line = (
-                    slice(*map(partial(max, 0), found.span(name))) for name in names
+                    slice(*map(partial(max, 0), found.span(name))) for name in GROUPS
                 )
                 path = slice(
                     max(path.start, head.rfind(b"/", path.start, path.stop) + 1), path.stop

@@ -18,6 +18,7 @@ from vllm_watch.core.hints import Any
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines
+from vllm_watch.parsing.envelope import GROUPS as ENVELOPE_GROUPS
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
@@ -67,7 +68,10 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
         formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":
             with _naming(path):
-                envelopes += [_envelope_pattern(entry, checked) for entry in table["envelope"]]
+                envelopes += [
+                    _pattern(entry, *ENVELOPE_GROUPS, checked=checked)
+                    for entry in table["envelope"]
+                ]
     formats.envelope = EnvelopeReader(envelopes)
     # Wrappers and envelopes come first: samples of all other kinds need them.
     tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
@@ -135,11 +139,12 @@ def _naming(path: str) -> Iterator[None]:
         raise FormatError(f"{path}: is not a valid format file: {error}") from error
 
 
-def _envelope_pattern(entry: Mapping[str, Any], checked: bool) -> str:
-    """Return the pattern of one `[[envelope]]`, if it compiles and has all groups."""
+def _pattern(entry: Mapping[str, Any], *groups: str, checked: bool) -> str:
+    """Return the pattern of an entry, if it compiles and has the required groups."""
     pattern = str(entry["pattern"])
-    for name in () if checked else ("process", "level", "stamp", "path", "line"):
-        if name not in re.compile(pattern).groupindex:
+    known = groups if checked else re.compile(pattern).groupindex
+    for name in groups:
+        if name not in known:
             raise KeyError(f"(?P<{name}>…)")
     return pattern
 
@@ -179,7 +184,7 @@ class _Adding:
             self._add_wrappers(table)
         elif kind == "known":
             for entry in table["known"]:
-                formats.known.append(self._pattern(str(entry["pattern"])))
+                formats.known.append(lazy(_pattern(entry, checked=self.checked)))
                 self._check(entry, lambda line: {} if formats.is_known(line) else None)
         elif kind == "opaque":
             formats.opaque_files |= frozenset(table["files"])
@@ -195,8 +200,8 @@ class _Adding:
         if not self.checked:
             check_samples(self.path, entry, values_of)
 
-    def _pattern(self, text: str) -> re.Pattern[str]:
-        return lazy(text) if self.checked else re.compile(text)
+    def _bytes_pattern(self, entry: Mapping[str, Any], *groups: str) -> re.Pattern[bytes]:
+        return lazy(_pattern(entry, *groups, checked=self.checked).encode())
 
     def _add_wrappers(self, table: dict[str, Any]) -> None:
         formats = self.formats
@@ -205,29 +210,24 @@ class _Adding:
         keys = {key: tuple(names) for key, names in json.items() if key != "sample"}
         loggers = table.get("logger", [])
         anywhere = (str(entry["anywhere"]) for entry in entries if "anywhere" in entry)
+        checked = self.checked
         formats.wrappers = Wrappers(
-            patterns=(*known.patterns, *(str(entry["pattern"]) for entry in entries)),
+            patterns=(*known.patterns, *(_pattern(entry, checked=checked) for entry in entries)),
             keys=JsonKeys(**keys) if keys else known.keys,
-            loggers=(*known.loggers, *map(self._logger_pattern, loggers)),
+            loggers=(
+                *known.loggers,
+                *(_pattern(one, "stamp", "logger", "level", checked=checked) for one in loggers),
+            ),
             anywhere=(*known.anywhere, *anywhere),
             server_words=(*known.server_words, *map(str, table.get("server_words", []))),
         )
         unwrapper = formats.unwrapper = Unwrapper(formats.wrappers)
         for entry in entries:
-            self._pattern(str(entry["pattern"]))
             self._check(entry, unwrapper.strip)
         for entry in loggers:
             self._check(entry, lambda line: unwrapper.logged(line.encode()).decode())
         if keys:
             self._check(json, lambda line: unwrapper.plain(line.encode()).decode())
-
-    def _logger_pattern(self, entry: Mapping[str, Any]) -> str:
-        """Return the pattern of one `[[logger]]`, if it compiles and has all groups."""
-        pattern = str(entry["pattern"])
-        for name in () if self.checked else ("stamp", "logger", "level"):
-            if name not in re.compile(pattern).groupindex:
-                raise KeyError(f"(?P<{name}>…)")
-        return pattern
 
     def _line_form(self, table: dict[str, Any], entry: dict[str, Any]) -> LineForm:
         try:
@@ -249,7 +249,7 @@ class _Adding:
         formats = self.formats
         if "access" in table:
             entry = table["access"]
-            pattern = lazy(str(entry["pattern"]).encode())
+            pattern = self._bytes_pattern(entry)
             formats.access = Access(
                 pattern,
                 frozenset(route.encode() for route in entry["inference"]),
@@ -267,8 +267,8 @@ class _Adding:
             (formats.bare_events if form.bare else formats.events).append(form)
 
     def _add_iterations(self, entry: dict[str, Any]) -> None:
-        head = self._naming(entry["head"], iterations.HEAD_GROUPS)
-        body = self._naming(entry, COUNTS)
+        head = self._bytes_pattern(entry["head"], *iterations.HEAD_GROUPS)
+        body = self._bytes_pattern(entry, *COUNTS)
         if not self.checked:
             whole = re.compile(head.pattern + body.pattern)
             self._check(entry, lambda line: access_values(whole, line))
@@ -278,14 +278,6 @@ class _Adding:
         words = (
             tuple(str(word).encode() for word in entry[key]) for key in ("begins", "ends", "drops")
         )
-        pattern = self._naming(entry, requestlines.GROUPS)
+        pattern = self._bytes_pattern(entry, *requestlines.GROUPS)
         self._check(entry, lambda line: access_values(pattern, line))
         self.formats.requests = RequestForm(pattern, *words)
-
-    def _naming(self, entry: Mapping[str, Any], groups: Iterable[str]) -> re.Pattern[bytes]:
-        """Return the pattern of an entry, if it has the required groups."""
-        pattern = lazy(str(entry["pattern"]).encode())
-        for name in () if self.checked else groups:
-            if name not in pattern.groupindex:
-                raise KeyError(f"(?P<{name}>…)")
-        return pattern

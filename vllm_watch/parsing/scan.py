@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.records import Event, Item, Record, Stamps, records_of
-from vllm_watch.parsing.completing import add_record
+from vllm_watch.core.recorded import EngineRow
+from vllm_watch.core.records import (
+    Amendment,
+    Event,
+    Item,
+    Record,
+    Sample,
+    SampleTable,
+    Stamps,
+    records_of,
+)
 
 if TYPE_CHECKING:
     from vllm_watch.parsing.smallsieve import Removed
@@ -55,7 +64,7 @@ class Scan:
         """
         if isinstance(record, Event):
             self.end()
-        add_record(self.items, record)
+        _add(self.items, record)
 
     def put_all(self, records: Iterable[Record]) -> None:
         """Add records."""
@@ -68,6 +77,34 @@ class Scan:
             at, first, oldest, newest = self._passed
             self.items.insert(at, Stamps(first, oldest, newest))
             self._passed = None
+
+
+def _add(records: list[Item], record: Record) -> None:
+    """Append a record; a companion line goes into the stats line just before it."""
+    at = len(records) - 1
+    if at > 0 and isinstance(records[at], EngineRow):
+        at -= 1  # a latency line between the two
+    if isinstance(record, Amendment):
+        if not (at >= 0 and _amend(records, at, record)):
+            records.append(record)
+        return
+    if isinstance(record, EngineRow) and record.preemptions is not None:
+        added = Amendment({"preemptions": float(record.preemptions)}, record.engine)
+        if not (at >= 0 and _amend(records, at, added)):
+            records.append(added)
+    records.append(record)
+
+
+def _amend(records: list[Item], at: int, added: Amendment) -> bool:
+    """Complete the stats line at an index by a companion line, if it belongs to it."""
+    newest = records[at]
+    if isinstance(newest, SampleTable) and added.engine in (None, newest.engines[-1]):
+        newest.complete(added.values)
+        return True
+    if isinstance(newest, Sample) and added.engine in (None, newest.engine):
+        records[at] = replace(newest, values={**newest.values, **added.values})
+        return True
+    return False
 
 
 @dataclass(slots=True)
