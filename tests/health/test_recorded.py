@@ -32,7 +32,7 @@ def judged(
     monitor = Monitor(settings or Settings())
     opening = Event("version", T0 - 100, "version 0.32.0", {"version": "0.32.0"})
     server = monitor.apply(Block("x.log", (opening, *events, *samples)))
-    monitor.apply(CompanionBlock("x.log", tuple(rows), file="x.metrics.jsonl"))
+    monitor.apply(CompanionBlock("x.log", tuple(rows)))
     monitor.judge()
     found = monitor.findings(server, server.run, now=T0 + 10_000, live=False, saved=False)
     return {finding.id: finding for finding in found}

@@ -44,7 +44,7 @@ def followed(log: Path, poller: Poller, wanted: int = 1) -> Server:
     for item in ingest.follow(stop):
         if not isinstance(item, Looked):
             store.apply(item)
-            if isinstance(item, CompanionBlock | FileTrouble) and item.file == poller.url:
+            if isinstance(item, CompanionBlock | FileTrouble):
                 rows += len(item.items) if isinstance(item, CompanionBlock) else 1
         elif rows >= wanted:
             break

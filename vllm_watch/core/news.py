@@ -62,8 +62,6 @@ class CompanionBlock:
 
     source: str
     items: tuple[Item, ...] = ()
-    file: str = ""
-    """Path of the companion."""
     arrived: float | None = None
     """Wall clock when the bytes were seen, if they were appended while we watched."""
     size: int = 0

@@ -259,7 +259,7 @@ class FileReader:
         before = part.run
         items = part.numbered(scan, shift)
         if self.twin:
-            yield CompanionBlock(source, items, self.path, arrived)
+            yield CompanionBlock(source, items, arrived)
             return
         if part.name != self._streams.name(name):
             part.name = self._streams.name(name)

@@ -46,7 +46,7 @@ class PolledIngest(Ingest):
             return  # a recording beside it has the same rows
         (rows, trouble), url = self._poller.take(), self._poller.url
         if rows:
-            yield CompanionBlock(logs.source, rows, url)
+            yield CompanionBlock(logs.source, rows)
         if trouble != self._said and (rows or trouble):
             self._said = trouble
             yield FileTrouble(logs.source, url, self._said, self._options.now(), twin=True)

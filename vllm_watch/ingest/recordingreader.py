@@ -62,7 +62,7 @@ class RecordingReader(FileReader):
     def _news(self, chunk: Chunk) -> Iterator[News]:
         """Yield the new rows, then the samples made from them."""
         rows = [row for line in chunk.data.split(b"\n") if (row := self._row(line)) is not None]
-        yield CompanionBlock(self.source, tuple(rows), self.path, size=len(chunk.data))
+        yield CompanionBlock(self.source, tuple(rows), size=len(chunk.data))
         engines = [row for row in rows if isinstance(row, EngineRow)]
         yield from substituted(self.source, engines, self._log(), self._substitutes)
 
