@@ -149,7 +149,7 @@ class ServerProcess:
 
         TERM first; processes that remain after `seconds`, or have left the group, are killed.
         """
-        known = descendants(os.getpid(), beside=(self.pid,))
+        known = _descendants(self.pid)
         self.signal(signal.SIGTERM)
         self.wait(seconds)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -197,10 +197,10 @@ def _adopt_orphans() -> None:
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(root: int, beside: Sequence[int] = ()) -> dict[int, str]:
-    """Return all processes that descend from `beside` (children of `root`), each with its start."""
+def _descendants(ancestor: int) -> dict[int, str]:
+    """Return all processes that descend from one, each with its start."""
     found: dict[int, str] = {}
-    todo = list(beside)
+    todo = [ancestor]
     while todo:
         for pid, _ in _children(todo.pop()):
             began = _began(pid)

@@ -192,17 +192,14 @@ def _zstd_cut(raw: IO[bytes]) -> bool:
     import zstandard
 
     raw.seek(0)
-    whole = zstandard.ZstdDecompressor().decompressobj()
-    ended = False
+    frame = zstandard.ZstdDecompressor().decompressobj()
     while data := raw.read(65536):
         while data:
-            if ended:
-                whole, ended = zstandard.ZstdDecompressor().decompressobj(), False
-            whole.decompress(data)
-            data = b""
-            if whole.eof:
-                data, ended = whole.unused_data, True
-    return not ended
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            frame.decompress(data)
+            data = frame.unused_data if frame.eof else b""
+    return not frame.eof
 
 
 class SavedArchive:

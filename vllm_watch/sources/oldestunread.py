@@ -188,12 +188,8 @@ class Finder:
         Raises:
             BlockedError: it is not time yet to continue without it.
         """
-        if self._patient():
-            self.release(found)
-            raise BlockedError(problem)
-        self.problem = problem
-        self._skipped.add(found.entry.identity)
         self.release(found)
+        self._excuse(found.entry, problem)
 
     def unblocked(self) -> None:
         """Note that everything could be read."""
