@@ -345,22 +345,20 @@ class Run:
         self, requests: Requests, errors: Mapping[str, int], arrived: float | None
     ) -> None:
         """Keep errors as an event; errors of one burst share one event at the burst's beginning."""
-        time = requests.time
         burst = self._newest_of(own=False)
-        if burst is None or not _near(burst.event.time, time):
-            routes = ", ".join(sorted(requests.failing))
-            text = _answers(errors) + (f" at {routes}" if routes else "")
-            fields: dict[str, FieldValue] = {**errors, **_routes(routes)}
-            self._keep(Event(HTTP_ERRORS, time, text, fields, "ERROR"), arrived)
-            return
-        known = {status: n for status, n in burst.event.fields.items() if isinstance(n, int)}
-        total = {
-            status: known.get(status, 0) + errors.get(status, 0) for status in {*known, *errors}
-        }
-        known_routes = str(burst.event.fields.get("routes", ""))
-        routes = ", ".join(sorted({*filter(None, known_routes.split(", ")), *requests.failing}))
+        if burst is not None and not _near(burst.event.time, requests.time):
+            burst = None
+        before = {} if burst is None else burst.event.fields
+        known = Counter({status: n for status, n in before.items() if isinstance(n, int)})
+        total = known + Counter(errors)
+        listed = {*str(before.get("routes", "")).split(", "), *requests.failing} - {""}
+        routes = ", ".join(sorted(listed))
         text = _answers(total) + (f" at {routes}" if routes else "")
-        burst.event = replace(burst.event, text=text, fields={**total, **_routes(routes)})
+        fields: dict[str, FieldValue] = {**total, **({"routes": routes} if routes else {})}
+        if burst is None:
+            self._keep(Event(HTTP_ERRORS, requests.time, text, fields, "ERROR"), arrived)
+        else:
+            burst.event = replace(burst.event, text=text, fields=fields)
 
     def forget(self, count: int, fewest: int) -> int:
         """Drop `count` events, the ordinary ones first, but keep `fewest`; return how many went."""
@@ -381,10 +379,6 @@ def _near(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(other - one) <= BURST_SECONDS
-
-
-def _routes(routes: str) -> dict[str, str]:
-    return {"routes": routes} if routes else {}
 
 
 def _answers(errors: Mapping[str, int]) -> str:
