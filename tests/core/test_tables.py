@@ -28,7 +28,6 @@ REQUESTS = RequestTable(
     array("d", [math.nan, 10.0]),
     {"200": array("q", [7, 0]), "500": array("q", [0, 2])},
     array("q", [0, 4]),
-    array("q", [1, 0]),
     {"/v1/completions": array("q", [0, 2])},
 )
 
@@ -42,8 +41,8 @@ def test_a_batch_gives_each_line_of_a_table_as_a_record_in_file_order() -> None:
         event,
         Sample(10.0, 0, {"running": 3.0, "kv_cache_usage": 0.5}, run=2),
         Sample(20.0, 1, {"kv_cache_usage": 0.25}, run=2),
-        Requests(None, {"200": 7}, 0, 1),
-        Requests(10.0, {"500": 2}, 4, 0, {"/v1/completions": 2}),
+        Requests(None, {"200": 7}, 0),
+        Requests(10.0, {"500": 2}, 4, {"/v1/completions": 2}),
     )
 
 
@@ -72,10 +71,8 @@ def test_all_times_of_an_item_move() -> None:
 
 def test_a_run_counts_a_table_of_requests_as_the_stretches_one_by_one() -> None:
     times = array("d", [5.0, 15.0, 25.0])
-    ok = RequestTable(times, {"200": array("q", [3, 0, 4])}, array("q", [1, 2, 0]), ZEROS)
-    mixed = RequestTable(
-        times, {"200": array("q", [1, 0, 0]), "500": array("q", [0, 2, 0])}, ZEROS, ZEROS
-    )
+    ok = RequestTable(times, {"200": array("q", [3, 0, 4])}, array("q", [1, 2, 0]))
+    mixed = RequestTable(times, {"200": array("q", [1, 0, 0]), "500": array("q", [0, 2, 0])}, ZEROS)
     at_once, one_by_one = Run(0), Run(0)
     for table in (ok, ok, mixed, ok):
         at_once.add_request_table(table)

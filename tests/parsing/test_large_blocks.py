@@ -122,7 +122,6 @@ def told(scans: list[Scan]) -> tuple[list[object], list[object], Counter[object]
             for status, number in record.served.items():
                 requests[record.time, status] += number
             requests[record.time, "polls"] += record.polls
-            requests[record.time, "other"] += record.other
             for route, number in record.failing.items():
                 requests[record.time, route] += number
     return list(samples), events, +requests

@@ -140,10 +140,10 @@ def test_requests_are_distinguished_by_route_method_and_status() -> None:
     ]
     block = b"".join(b'INFO:     127.0.0.1:1 - "' + line + b"\n" for line in lines)
     assert requests(block) == [
-        Requests(None, {"200": 2, "400": 1}, polls=3, other=2, failing={"/v1/embeddings": 1})
+        Requests(None, {"200": 2, "400": 1}, polls=3, failing={"/v1/embeddings": 1})
     ]
     old = b'INFO:     127.0.0.1:1 - "POST /v1/completions HTTP/1.0" 200 OK\n'
-    assert requests(old) == [Requests(None, {"200": 1}, polls=0, other=0)]
+    assert requests(old) == [Requests(None, {"200": 1}, polls=0)]
 
 
 def test_further_lines_of_an_error_continue_it() -> None:

@@ -210,9 +210,9 @@ def merged_in_place(records: list[Record]) -> list[object]:
             isinstance(record, Requests) and isinstance(last, Requests) and last.time == record.time
         ):
             served = Counter(last.served) + Counter(record.served)
-            polls, other = last.polls + record.polls, last.other + record.other
+            polls = last.polls + record.polls
             failing = dict(Counter(last.failing) + Counter(record.failing))
-            seen[-1] = Requests(last.time, dict(served), polls, other, failing)
+            seen[-1] = Requests(last.time, dict(served), polls, failing)
         else:
             if isinstance(record, Sample):
                 newest = len(seen)

@@ -72,7 +72,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """HTTP requests counted between two stamped lines (access lines carry no time)."""
+    """HTTP requests counted between two stamped lines (access lines carry no time).
+
+    Requests to other routes than these are not counted: they only show that the server is up.
+    """
 
     time: float | None
     """Stamp of the newest stamped line before them, None if there was none."""
@@ -80,8 +83,6 @@ class Requests:
     """Requests to inference routes by status, for example `{"200": 12, "500": 1}`."""
     polls: int
     """Requests to `/metrics`, `/health` and the like."""
-    other: int = 0
-    """Requests to any other route."""
     failing: Mapping[str, int] = field(default_factory=dict)
     """Route to the inference requests there that were answered 400 or above."""
     run: int = 0
@@ -171,8 +172,8 @@ class SampleTable:
 class RequestTable:
     """Requests counted between stamped lines, many stretches of a log, with no event between.
 
-    All columns have the length of `times`; a request is in one of the columns only, and a failing
-    one in `failing` as well.
+    All columns have the length of `times`; a request is in at most one of the columns, and a
+    failing one in `failing` as well.
     """
 
     times: array[float]
@@ -181,8 +182,6 @@ class RequestTable:
     """Status to requests to inference routes."""
     polls: array[int]
     """Requests to `/metrics`, `/health` and the like."""
-    other: array[int]
-    """Requests to any other route."""
     failing: Mapping[str, array[int]] = field(default_factory=dict)
     """Route to the inference requests there that were answered 400 or above."""
     run: int = 0
@@ -198,7 +197,6 @@ class RequestTable:
                 None if math.isnan(time) else time,
                 {status: column[at] for status, column in self.served.items() if column[at]},
                 self.polls[at],
-                self.other[at],
                 {route: column[at] for route, column in self.failing.items() if column[at]},
                 self.run,
             )

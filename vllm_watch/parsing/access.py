@@ -79,12 +79,12 @@ def requests_of(counts: Mapping[Answer, int], stamp: float | None) -> Requests |
         return None
     served: Counter[str] = Counter()
     failing: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    polls = 0
     for answer, number in counts.items():
         if answer.what == "served":
             served[answer.status] += number
             if answer.failing:
                 failing[answer.route] += number
-        else:
-            others[answer.what] += number
-    return Requests(stamp, dict(served), others["polls"], others["other"], dict(failing))
+        elif answer.what == "polls":
+            polls += number
+    return Requests(stamp, dict(served), polls, dict(failing))

@@ -155,12 +155,13 @@ class _Counts:
         self._times = array("d", [math.nan if time is None else time for time in times])
         self._served: dict[str, array[int]] = {}
         self._failing: dict[str, array[int]] = {}
-        self._others = {"polls": self._none(), "other": self._none()}
+        self._polls = self._none()
 
     def add(self, answer: Answer, column: array[int]) -> None:
         """Add the counts of one answer in each stretch."""
+        if answer.what == "polls":
+            self._polls = _sum(self._polls, column)
         if answer.what != "served":
-            self._others[answer.what] = _sum(self._others[answer.what], column)
             return
         known = self._served.get(answer.status, self._none())
         self._served[answer.status] = _sum(known, column)
@@ -170,8 +171,7 @@ class _Counts:
 
     def table(self) -> RequestTable:
         """Return the requests as a table."""
-        polls, other = self._others["polls"], self._others["other"]
-        return RequestTable(self._times, self._served, polls, other, self._failing)
+        return RequestTable(self._times, self._served, self._polls, self._failing)
 
     def _none(self) -> array[int]:
         return array("q", [0]) * len(self._times)
