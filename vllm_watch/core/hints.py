@@ -2,13 +2,12 @@
 
 Importing `typing` takes 2 ms, and its `NamedTuple` compiles every
 annotation as it is declared. Type checkers see the standard names. At run time annotations are
-texts, so most names only have to exist; a `NamedTuple` is that of `collections`.
+texts, so most names only have to exist.
 """
 
 from __future__ import annotations
 
-from collections import namedtuple
-from types import GenericAlias
+from types import FunctionType, GenericAlias
 
 TYPE_CHECKING = False
 
@@ -31,19 +30,73 @@ if TYPE_CHECKING:
         overload,
     )
 else:
+    from collections import _tuplegetter
+
+    _NEW = {}
+    """`__new__` of named tuples, by the number of their fields."""
+
+    def _new_of(fields, defaults):
+        """Return `__new__` of a named tuple: one of each length is compiled, others are named."""
+        model = _NEW.get(len(fields))
+        if model is None:
+            names = ", ".join(fields)
+            scope = {"_tuple_new": tuple.__new__, "__builtins__": {}}
+            model = eval(f"lambda _cls, {names}: _tuple_new(_cls, ({names},))", scope)
+            _NEW[len(fields)] = model
+        named = {"co_name": "__new__", "co_qualname": "__new__"}
+        code = model.__code__.replace(co_varnames=("_cls", *fields), **named)
+        return FunctionType(code, model.__globals__, "__new__", defaults)
+
+    class _Methods:
+        """The methods of all named tuples."""
+
+        @classmethod
+        def _make(cls, values):
+            made = tuple.__new__(cls, values)
+            if len(made) != len(cls._fields):
+                raise TypeError(f"Expected {len(cls._fields)} arguments, got {len(made)}")
+            return made
+
+        def _replace(self, /, **changes):
+            made = self._make(map(changes.pop, self._fields, self))
+            if changes:
+                raise ValueError(f"Got unexpected field names: {list(changes)!r}")
+            return made
+
+        def _asdict(self):
+            return dict(zip(self._fields, self, strict=True))
+
+        def __repr__(self):
+            values = zip(self._fields, self, strict=True)
+            return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in values)})"
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+    _METHODS = {
+        name: value for name, value in vars(_Methods).items() if callable(value) or name == "_make"
+    }
 
     class _Tuples(type):
-        """Makes a class that is derived from `NamedTuple` a named tuple."""
+        """Makes a class that is derived from `NamedTuple` a named tuple.
+
+        `collections.namedtuple` compiles each of them, and makes all methods again.
+        """
 
         def __new__(cls, name, bases, inside):
             """Return the class of the tuples: their fields are what is annotated."""
-            fields = inside.get("__annotations__", {})
-            defaults = [inside[field] for field in fields if field in inside]
-            made = namedtuple(name, fields, defaults=defaults, module=inside["__module__"])
-            for key, value in inside.items():
-                if key not in fields and key != "__module__":
-                    setattr(made, key, value)
-            return made
+            fields = tuple(inside.get("__annotations__", ()))
+            defaults = {field: inside[field] for field in fields if field in inside}
+            getters = {field: _tuplegetter(at, "") for at, field in enumerate(fields)}
+            own = {
+                "__slots__": (),
+                "__match_args__": fields,
+                "_fields": fields,
+                "_field_defaults": defaults,
+                "__new__": _new_of(fields, tuple(defaults.values())),
+                "__doc__": f"{name}({', '.join(fields)})",
+            }
+            return type(name, (tuple,), {**_METHODS, **own, **inside, **getters})
 
     class _Alias:
         """Takes types in brackets and keeps them."""
