@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
@@ -24,6 +25,8 @@ DIGITS = b"0123456789."
 _HOLDER = lazy(r"\{(\*|[a-z][a-z0-9_]*)\}(%?)")
 _NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
 """What a template may name: metrics of a stats line, values of a latency line."""
+_ENGINES = ("engine", "engines")
+"""Further names: the number of the engine, or of all of them."""
 _MOST_PARTS = 64
 MOST_SHAPES = 512
 MOST_SPANS = 4_096
@@ -74,13 +77,14 @@ class Template(NamedTuple):
     """The text before its first number or word: the cheap test before the pattern."""
     names: tuple[str, ...]
     """The names of its numbers."""
-    pattern: re.Pattern[bytes]
+    text: str
+    """As in the format file: `{name}` a number, `{*}` a word, the rest literal."""
 
     def match(self, body: bytes, position: int = 0) -> re.Match[bytes] | None:
         """Match at a place of a body."""
         if not body.startswith(self.begins, position):
             return None
-        return self.pattern.match(body, position)
+        return _pattern_of(self.text).match(body, position)
 
 
 class PartsReader:
@@ -219,21 +223,27 @@ def _exponent(body: bytes, end: int) -> bytes:
 
 
 def _compile(template: str) -> Template:
-    """Compile a template: `{name}` a number, `{*}` a word, the rest literal."""
+    """Check the names in a template."""
+    names = tuple(name for name, _ in _HOLDER.findall(template) if name != "*")
+    for name in names:
+        if name not in _ENGINES and name not in _NAMES:
+            raise FormatError(f"template {template!r} names {name!r}, which is not a metric")
+    return Template(template.partition("{")[0].encode(), names, template)
+
+
+@cache
+def _pattern_of(template: str) -> re.Pattern[bytes]:
+    """Return the pattern of a template: of more than fifty, a log needs a few."""
     pattern, end = "", 0
     for holder in _HOLDER.finditer(template):
         pattern += re.escape(template[end : holder.start()])
         name, percent = holder.groups()
         if name == "*":
             pattern += r"[A-Za-z0-9_]{1,40}"
-        elif name in ("engine", "engines"):
+        elif name in _ENGINES:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `_spans_of` refuses decimals
-        elif name in _NAMES:
-            pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         else:
-            raise FormatError(f"template {template!r} names {name!r}, which is not a metric")
+            pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         pattern += percent
         end = holder.end()
-    pattern += re.escape(template[end:])
-    names = tuple(name for name, _ in _HOLDER.findall(template) if name != "*")
-    return Template(template.partition("{")[0].encode(), names, lazy(pattern.encode()))
+    return re.compile((pattern + re.escape(template[end:])).encode())
