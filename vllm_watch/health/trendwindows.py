@@ -159,13 +159,13 @@ def _window_block(
         rate, running = np.where(out, 0.0, rate), np.where(out, 0.0, running)
     else:
         highest = rate.max(axis=1)
-    rates, ran = np.cumsum(rate, axis=1)[:, -1], np.cumsum(running, axis=1)[:, -1]
+    rates, ran = _added_up(rate), _added_up(running)
     mean = rates / size
     off = rate - mean[:, None]
     off *= off
     if out is not None:
         off[out] = 0.0
-    squares = np.cumsum(off, axis=1)[:, -1]
+    squares = _added_up(off)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(size > 1, np.sqrt(squares / (size - 1) / size), 0.0)
         share = np.where(mean > 0, error / mean, 0.0)
@@ -175,6 +175,14 @@ def _window_block(
     if out is not None:
         near &= ~out
     return highest, rates / ran, ran / size, usual, near.sum(axis=1) / size, share
+
+
+def _added_up(values: Any) -> Floats:
+    """Return the sum of each row, added in the order of time: `np.sum` adds in pairs."""
+    found: Floats = values[:, 0].copy()
+    for column in values.T[1:]:
+        found += column
+    return found
 
 
 def _ending(column: Floats, stop: Indexes, wide: int) -> Any:
