@@ -225,6 +225,7 @@ def _written(bench: Bench, about: list[str], seconds: float) -> Iterator[str]:
         "Written by `make bench`"
         + (" with `ARGS=--quick`" if bench.quick else "")
         + "; ratios of one run."
+        + " × processor: the same in processor time. B/s: bytes sent to the terminal."
     )
     yield ""
     yield from about

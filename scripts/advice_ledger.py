@@ -1,7 +1,7 @@
 """Every flag ever advised in a capture, and every finding: the tables of docs/judgement.md.
 
 A capture is replayed, and the content of the screen is recorded at each of its timestamps. Whether
-advice would have helped is worked out by hand from the rest of the same capture
+advice would have helped is worked out by hand from the captures
 (fixtures/judgement/followed.toml); advice without such a result is reported, with exit code 1.
 """
 
@@ -46,7 +46,7 @@ ADVICE = """
 
 Every flag line that was shown at any time of a capture. The screen is read at each timestamp of the
 log; the number says at how many of them the line was shown. The outcome is worked out by hand from
-the rest of the same capture.
+the captures.
 
 | capture | shown | finding | flag | calculation | if followed | outcome |
 |---|---|---|---|---|---|---|

@@ -67,14 +67,14 @@ SIGNALS = {
     "running_share": "running ÷ `--max-num-seqs`",
     "running_step, kv_step": "change of running, of kv_cache_usage, since the line before",
     "rate_share": "tokens per second and running request ÷ the median of this in the run",
-    "prefill": "prompt tokens per second ÷ the generated tokens per second that are missing to "
-    "that median: from 1 on, reading prompts explains why few tokens are generated",
+    "prefill": "prompt tokens per second ÷ the generated tokens per second lacking to the run's "
+    "median: from 1 on, prompts explain why few tokens are generated",
     "swing": "how far throughput swings over the newest `swings_lines` lines ÷ their median",
     "preempted": "requests put back into the queue since the line before: as vLLM counts them, or "
     "running that fell while waiting rose by about as much",
     "not_filling": "1 if fewer requests run than the server allows, although more could start: "
-    "running is below `far_below_share` of `--max-num-seqs`, or below it and does not change; "
-    "else 0",
+    "running is below `far_below_share` of `--max-num-seqs`, or below `--max-num-seqs` and "
+    "unchanged; else 0",
     "length_used": "tokens that a request holds on average ÷ `--max-model-len`",
     "draft_acceptance": "accepted ÷ drafted tokens over the newest `draft_lines` lines with drafts",
     "imbalance": "difference of running requests between engines ÷ the allowed difference "
@@ -151,9 +151,9 @@ def _arguments(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
             continue
         if action.help in (None, argparse.SUPPRESS):
             continue
-        names = ", ".join(action.option_strings) or str(action.metavar or action.dest)
+        names = ", ".join(action.option_strings) or _value(action)
         if action.option_strings and action.nargs != 0:
-            names += f" {_value(action)}"
+            names += f" [{_value(action)}]" if action.nargs == "?" else f" {_value(action)}"
         yield f"`{names}`", str(action.help).replace("%%", "%")
 
 

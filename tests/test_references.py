@@ -116,7 +116,7 @@ def test_what_the_program_makes_is_up_to_date(path: Path) -> None:
 def test_the_page_of_commands_has_those_within_a_command_and_no_hidden_options() -> None:
     made = reference.page("commands.md")
     assert "### formats check\n" in made
-    assert "`--installed-vllm PYTHON`" in made
+    assert "`--installed-vllm [PYTHON]`" in made
     assert "--while" not in made
 
 

@@ -31,7 +31,9 @@ def declare(command: Parser) -> None:
         help="instead of a log: let the vLLM of this Python write its lines, and read them back",
     )
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
-    check.add_argument("--all", action="store_true", help="list every shape, not only the first 20")
+    check.add_argument(
+        "--all", action="store_true", help="all kinds of lines, not only the first 20"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -48,7 +48,7 @@ class KeySettings:
     pane_before: str = keys("shift+tab", "show the previous charts")
     findings: str = keys("f", "show all findings, or the charts again")
     filter: str = keys("slash", "filter servers by name or state")
-    order: str = keys("s", "change the order of the servers: by name, worst first …")
+    order: str = keys("s", "change the order of the servers: worst first, by name, and more")
     back: str = keys("escape", "close what is open, or show all servers")
     theme: str = keys("t", "choose a theme")
     quit: str = keys("q", "quit")

@@ -143,7 +143,7 @@ class HealthSettings:
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
     kv_override_factor: float = positive(2.0)
-    """Note a `--num-gpu-blocks-override` with which the KV cache is so many times too small."""
+    """Note a `--num-gpu-blocks-override` that makes the KV cache this many times smaller."""
     waits_seconds: float = positive(180.0)
     """Seconds for which requests must wait despite free memory and slots before a warning."""
     runaway_seconds: float = positive(900.0)
@@ -220,8 +220,8 @@ class AdviceSettings:
     batch_target_kv: float = ratio(0.60)
     """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
-    """Share (0 to 1) of the start-up's capacity that is advised as `--max-num-seqs` (long-context
-    guide)."""
+    """Share (0 to 1) of the start-up's capacity that is advised as `--max-num-seqs` if requests use
+    the full context (long-context guide)."""
     reduce_share: float = ratio(0.50)
     """Share (0 to 1) of the present `--max-num-seqs` advised when it is too large (long-context
     guide)."""

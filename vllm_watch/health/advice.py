@@ -95,7 +95,7 @@ def fewer_than_start(at: Situation) -> Advice | None:
         rest if at.over else "wait for stats lines: only they show how many requests fit",
         formula=f"{percent(share)} of {whole:.1f} = {recommended_batch(whole, share)}"
         " at full length",
-        expect="if all requests use the full context, more than these are preempted",
+        expect="if all use the full context, requests beyond this number may be preempted",
     )
 
 

@@ -90,7 +90,7 @@ def more_memory(at: Situation) -> Advice | None:
         formula = f"{cache:.1f} + ({low:.2f} − {given:.2f}) × {card:.1f} = {larger:.1f} GiB"
     else:
         grows = f"more than {low / given:.1f} times" if given > 0 else "by all of it"
-        formula = f"{low:.2f} ÷ {given:.2f}, and more because the weights keep their size"
+        formula = f"{low:.2f} ÷ {given:.2f}; more, since the weights do not grow"
     return Advice(
         f"--gpu-memory-utilization {given:.2f} → {low:.2f}",
         (f"--gpu-memory-utilization {low:.2f}",),
