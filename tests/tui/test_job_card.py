@@ -56,3 +56,12 @@ def test_the_trend_is_on_the_card_as_soon_as_there_is_a_verdict() -> None:
     )
     # 54.8 % of 649,792 tokens ÷ 20; the six minutes are not over.
     assert card("09:03:00", Targets())["TREND"] == ("about 17.8K tokens of context per request",)
+
+
+def test_a_replay_shows_the_capacity_from_its_line_on() -> None:
+    """The log names the size of the KV cache at 08:53:34, the flags at 08:52:30."""
+    (server,) = monitor_of("h100_optimised").store.servers.values()
+    before, after = (dict(card_facts(server, at(t), UTC)) for t in ("08:53:33", "08:53:34"))
+    assert "CAPACITY" not in before
+    assert after["CAPACITY"][0] == "672,032 KV cache tokens"
+    assert "max_num_seqs 512" in before["CONFIG"]

@@ -30,7 +30,7 @@ def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
         ("launching", False), ("loading weights", False), ("compiling", True),
     ]  # fmt: skip
     assert [seconds for _, seconds, _ in view.story.phases] == [26, 2, 10]
-    assert view.story.next[0] == "preparing the KV cache"
+    assert view.story.next[0] == "profiling memory"
     assert view.story.next[-1] == "starting the HTTP server"
     drawn = [line.plain.split()[-1] for line in StoryPane().lines(view, 100, 20, PALETTE)[1:]]
     assert drawn[2:4] == ["…", "next"], "the one that lasts, and what usually follows"
@@ -53,7 +53,7 @@ def test_a_start_up_without_cuda_graphs_captures_none() -> None:
     view = view_at(monitor_of("h100_saturated_then_killed"), "08:49:40")
     assert view.story is not None
     assert view.story.next == (
-        "loading weights", "preparing the KV cache", "profiling memory", "warming up",
+        "loading weights", "profiling memory", "preparing the KV cache", "warming up",
         "starting the HTTP server",
     )  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
+from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event
@@ -14,8 +16,8 @@ PHASES = (
     "waiting for GPUs in Ray",
     "loading weights",
     "compiling",
-    "preparing the KV cache",
     "profiling memory",
+    "preparing the KV cache",
     "capturing graphs",
     "warming up",
     "starting the HTTP server",
@@ -110,6 +112,18 @@ def phases_to_come(run: Run, seen: Sequence[str]) -> tuple[str, ...]:
     last = max((PHASES.index(name) for name in seen if name in PHASES), default=0)
     eager = run.configuration.enforce_eager
     return tuple(name for name in PHASES[last + 1 :] if not (eager and name in _WITH_GRAPHS))
+
+
+def configuration_at(run: Run, time: float) -> ServerConfiguration:
+    """Return the configuration as the log had shown it by then: a replay must not know more."""
+    lines = run.configuration_lines
+    known = bisect_right(lines, time, key=lambda line: line.time)
+    if known == len(lines):
+        return run.configuration
+    configuration, builder = ServerConfiguration(), ConfigurationBuilder()
+    for line in lines[:known]:
+        configuration = builder.take(line.event)
+    return configuration
 
 
 def longest_phases(run: Run, now: float) -> list[tuple[str, float]]:

@@ -8,7 +8,7 @@ from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.figures import clock, duration, percent, rough_span
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import phases_of, ready_after, ready_at
+from vllm_watch.core.startup import configuration_at, phases_of, ready_after, ready_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.slowdown import SlowDown, thousands
@@ -53,14 +53,15 @@ def card_facts(
     further lines, of times and cost.
     """
     run = server.run_at(time)
+    known = configuration_at(run, time)
     lines = [
         ("JOB", _job(server, run, time, tz, job, over=over)),
         *figures,
         ("LATENCY", latency_facts(server, time)),
         ("GPU", gpu_facts(server, time)),
-        ("CONFIG", _config(run)),
-        ("CAPACITY", capacity_facts(run.configuration)),
-        ("NAME", _name(server, run)),
+        ("CONFIG", _config(known)),
+        ("CAPACITY", capacity_facts(known)),
+        ("NAME", _name(server, run, known)),
         ("START-UP", _startup(run, time, tz)),
         ("TREND", _trend(trend)),
         ("REQUESTS", _requests(run, time)),
@@ -69,8 +70,7 @@ def card_facts(
     return tuple((label, facts) for label, facts in lines if facts)
 
 
-def _name(server: Server, run: Run) -> tuple[str, ...]:
-    known = run.configuration
+def _name(server: Server, run: Run, known: ServerConfiguration) -> tuple[str, ...]:
     facts = [server.name]
     if known.version:
         facts.append(f"vLLM {known.version}")
@@ -126,14 +126,14 @@ def _job(
     return tuple(facts)
 
 
-def _config(run: Run) -> tuple[str, ...]:
+def _config(known: ServerConfiguration) -> tuple[str, ...]:
     facts = []
     for key, label in _FLAGS:
-        value = run.configuration.flag(key)
+        value = known.flag(key)
         if value is not None:
             number = f"{value:,}" if isinstance(value, int) and value >= 1_000 else str(value)
             facts.append(f"{label} {number}".strip())
-    eager = run.configuration.enforce_eager
+    eager = known.enforce_eager
     if eager is not None:
         facts.append("eager: no CUDA graphs" if eager else "CUDA graphs")
     return tuple(facts)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.run import Run
+from vllm_watch.core.startup import configuration_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Monitor
@@ -54,6 +56,11 @@ class About:
     def time(self) -> float:
         """The moment shown, in the log's own clock."""
         return self.row.moment
+
+    @property
+    def known(self) -> ServerConfiguration:
+        """The configuration, as the log had shown it by that moment."""
+        return configuration_at(self.run, self.time)
 
     @property
     def tz(self) -> tzinfo:

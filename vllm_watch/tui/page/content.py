@@ -28,8 +28,8 @@ def page_head(about: About, width: int, palette: Palette) -> list[Text]:
     facts = [f"{row.state.name}{since}"]
     if len(about.server.runs) > 1:
         facts.append(f"run {run.number + 1} of {about.server.run.number + 1}")
-    if run.configuration.address:
-        facts.append(run.configuration.address)
+    if about.known.address:
+        facts.append(about.known.address)
     facts.append(row.source)
     right = Text(end="")
     right.append(f"{about.view.mode} ", style=f"bold {palette['note']}")

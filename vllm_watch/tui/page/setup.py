@@ -44,7 +44,7 @@ def config_part(about: About) -> Part:
     flags = dict(given.flags) if given is not None else {}
     known = {
         name: value
-        for name, value in shown_flags(about.run.configuration).items()
+        for name, value in shown_flags(about.known).items()
         if value is not None and name not in flags
     }
 
@@ -61,7 +61,7 @@ def config_part(about: About) -> Part:
         label = "by vLLM" if given is not None else "known"
         return drawn + (labelled(label, decided, width, palette, _LABEL) if decided else [])
 
-    version = about.run.configuration.version
+    version = about.known.version
     return Part("Configuration", lines, f"vLLM {version}" if version else "")
 
 
@@ -73,7 +73,7 @@ def _value(value: object) -> str:
 
 def capacity_part(about: About) -> Part | None:
     """Return the capacity and its use, as bars; None if nothing is known."""
-    facts, values = capacity_facts(about.run.configuration), about.row.last
+    facts, values = capacity_facts(about.known), about.row.last
     limit = batch_limit(about.monitor, about.server, about.time)
     memory = list(_memory(about))
     if not facts and values.kv_cache_usage is None and not memory:
@@ -143,7 +143,7 @@ def _most(about: About, metric: str) -> float | None:
 
 def _memory(about: About) -> Iterator[Segment]:
     """Yield the parts of one GPU's memory, in GiB, from the log."""
-    configuration = about.run.configuration
+    configuration = about.known
     whole = configuration.gpu_gib
     parts = (
         ("weights", configuration.weights_gib, "secondary"),
