@@ -64,16 +64,18 @@ class Columns:
         """Return the values that a row has."""
         if not -len(self.times) <= index < len(self.times):
             return {}
-        return {
-            name: value
-            for name, column in self.columns.items()
-            if (value := column[index]) == value  # NaN is equal to nothing
-        }
+        values = [column[index] for column in self.columns.values()]
+        row, total = dict(zip(self.columns, values, strict=True)), sum(values)
+        if total == total:
+            return row  # no value is NaN
+        return {name: value for name, value in row.items() if value == value}
 
     def index_at(self, time: float) -> int | None:
         """Return the newest row at or before a time, None before the first."""
-        index = bisect_right(self.times, time) - 1
-        return index if index >= 0 else None
+        times = self.times
+        if times and times[-1] <= time:
+            return len(times) - 1
+        return bisect_right(times, time) - 1 if times and times[0] <= time else None
 
     def span(self, start: float, end: float) -> tuple[int, int]:
         """Return the slice of rows with `start` ≤ time ≤ `end`."""

@@ -124,6 +124,8 @@ class Run:
     """Characters of its events."""
     stretches: dict[int, Stretch] = field(default_factory=dict)
     """Engine to its newest stretch when samples were thinned last (`core/states.py`)."""
+    newest_stretches: dict[int, tuple[int, object, float]] = field(default_factory=dict)
+    """Engine to a sample, its kind, and when its stretch began: a cache (`core/states.py`)."""
     memo: dict[str, tuple[tuple[object, ...], object]] = field(default_factory=dict)
     """Cached results of passes over all samples, by name, with the samples they cover.
 

@@ -52,6 +52,7 @@ class Series(Columns):
         "first_held",
         "folded",
         "measured",
+        "offset",
         "thinned",
         "unjudged",
     )
@@ -87,11 +88,8 @@ class Series(Columns):
         """How many samples have become parts of buckets."""
         self.thinned = 0
         """How many points, the oldest, are buckets of samples."""
-
-    @property
-    def offset(self) -> int:
+        self.offset = 0
         """What to add to the index of a sample that is kept, to get its number in the run."""
-        return self.folded - self.thinned
 
     def append(self, time: float, values: Mapping[str, float]) -> int:
         """Put a sample in its place in time order and return the index of its point."""
@@ -204,11 +202,13 @@ class Series(Columns):
         before, times = self._cadence_at, self.times
         if before == count:
             return True
-        whole = count - before < _STEADY and before - _CADENCE_OF >= self.thinned
-        return whole and all(
-            times[at] - times[at - 1] == times[at + 1 - _CADENCE_OF] - times[at - _CADENCE_OF]
-            for at in range(before, count)
-        )
+        if count - before >= _STEADY or before - _CADENCE_OF < self.thinned:
+            return False
+        for at in range(before, count):
+            oldest = at - _CADENCE_OF
+            if times[at] - times[at - 1] != times[oldest + 1] - times[oldest]:
+                return False
+        return True
 
     def cadence_at(self, index: int) -> float:
         """Return the cadence as known when the sample at `index` was the newest.
@@ -298,6 +298,7 @@ class Series(Columns):
     def _replace_front(self, stop: int) -> None:
         """Replace the points up to `stop` by the means of all buckets."""
         buckets, self.thinned = self._buckets, len(self._buckets)
+        self.offset = self.folded - self.thinned
         self.unjudged = max(self.thinned, self.unjudged - stop + self.thinned)
         self.times[:stop] = buckets.begins
         for name, column in self.columns.items():

@@ -9,6 +9,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import Offline, evidence_at
 from vllm_watch.core.hints import Literal
 from vllm_watch.core.run import Run, Stretch
+from vllm_watch.core.series import Series
 
 State = Literal[
     "dead",
@@ -131,18 +132,23 @@ def _working_state(
     run: Run, now: float, ready: float, *, live: bool, saved: bool, rules: StateRules
 ) -> ServerState:
     """Judge a server that is up by its stats lines and its silence."""
-    newest = {
-        engine: (index, written)
-        for engine in run.engines
-        if (index := run.series[engine].index_at(now)) is not None
-        and (written := _written(run, engine, index, now, live=live)) is not None
-    }
-    if not newest:
+    working: dict[int, int] = {}
+    idle: dict[int, int] = {}
+    written: dict[int, float] = {}
+    for engine in run.engines:
+        series = run.series[engine]
+        index = series.index_at(now)
+        if index is not None:
+            at = series.written(index, now)
+            if live and index == len(series.times) - 1:
+                at = max(at, run.last_arrivals.get(engine, at))
+            written[engine] = at
+            (working if _work(series, index) else idle)[engine] = index
+    if not written:
         return ServerState("ready", _known(ready), "no stats line yet")
-    working = {engine: at for engine, at in newest.items() if _work(run, engine, at[0])}
     if not working:
-        return ServerState("idle", _since(run, newest, busy=False))
-    quiet_since = max(written for _, written in newest.values())
+        return ServerState("idle", _since(run, idle, busy=False))
+    quiet_since = max(written.values())
     if saved:
         return ServerState("ended", quiet_since, "the log ends with requests running")
     if live or run.newest_stamp is None or run.newest_stamp <= now:
@@ -151,12 +157,13 @@ def _working_state(
         quiet_since = max(quiet_since, run.newest_arrival)
     if now - quiet_since > rules.ended_after:
         return ServerState("ended", quiet_since, "nothing more was written")
-    for engine, (index, written) in working.items():
-        silent = now - written
+    for engine, index in working.items():
+        silent = now - written[engine]
         if silent <= rules.stalled_floor:
             continue
         if silent > rules.stalled_cadences * run.series[engine].cadence_at(index):
-            return ServerState("stalled", written, f"engine {engine} went silent under load")
+            words = f"engine {engine} went silent under load"
+            return ServerState("stalled", written[engine], words)
     return ServerState("busy", _since(run, working, busy=True))
 
 
@@ -177,55 +184,43 @@ def _known(time: float) -> float | None:
     return time if math.isfinite(time) else None
 
 
-def _written(run: Run, engine: int, index: int, now: float, *, live: bool) -> float:
-    """Return when a stats line was written, as far as is known."""
-    series = run.series[engine]
-    time = series.written(index, now)
-    if live and index == len(series) - 1:
-        return max(time, run.last_arrivals.get(engine, time))
-    return time
-
-
-def _work(run: Run, engine: int, index: int) -> bool:
+def _work(series: Series, index: int) -> bool:
     """Return whether a sample has requests running or waiting."""
-    series = run.series[engine]
-    return bool((series.value("running", index) or 0) + (series.value("waiting", index) or 0))
+    running, waiting = series.columns.get("running"), series.columns.get("waiting")
+    if running is not None and running[index] > 0:
+        return True
+    return waiting is not None and waiting[index] > 0
 
 
-def _since(run: Run, newest: Mapping[int, tuple[int, float]], *, busy: bool) -> float:
+def _since(run: Run, newest: Mapping[int, int], *, busy: bool) -> float:
     """Return the first sample of the present busy (or idle) stretch of engines.
 
     `newest`: the index of the newest sample of each engine, which is busy (or idle).
     """
-    begins = [_stretch_began(run, engine, at, busy=busy) for engine, (at, _) in newest.items()]
+    begins = [_stretch_began(run, engine, index, busy=busy) for engine, index in newest.items()]
     return min(begins) if busy else max(begins)
 
 
 def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
     """Return the time of the first of the samples up to `index` that are all busy, or idle.
 
-    The newest answer is cached, so that later calls look only at new samples.
+    The newest answer is kept, so that later calls look only at new samples.
     """
-    series = run.series[engine]
-    place, key = f"stretch {engine}", (series.revision, series.folded, busy)
-    known: list[tuple[float, float]] = []
-    kept, cached = run.stretches.get(engine), run.memo.get(place)
-    if kept is not None and (kept.revision, kept.busy) == (series.revision, busy):
-        known.append((kept.begin, kept.checked_until))
-    if cached is not None and cached[0] == key and isinstance(cached[1], tuple):
-        known.append(cached[1])
-    running, waiting = series.columns.get("running"), series.columns.get("waiting")
-    times, first, begun = series.times, index, list[float]()
-    while not (known and (begun := [at for at, end in known if at <= times[first] <= end])):
-        before = first - 1
-        at_work = (running is not None and running[before] > 0) or (
-            waiting is not None and waiting[before] > 0
-        )
-        if first == 0 or at_work != busy:
+    series, kept = run.series[engine], run.stretches.get(engine)
+    kind, times, first = (series.revision, busy), series.times, index
+    if kept is not None and (kept.revision, kept.busy) != kind:
+        kept = None
+    known, found, began = run.newest_stretches.get(engine, (-1, None, 0.0))
+    while first + series.offset != known or found != kind:
+        at = times[first]
+        if kept is not None and kept.begin <= at <= kept.checked_until:
+            began = kept.begin
             break
-        first = before
-    began = min(begun, default=times[first])
-    run.memo[place] = key, (began, times[index])
+        if first == 0 or _work(series, first - 1) != busy:
+            began = at
+            break
+        first -= 1
+    run.newest_stretches[engine] = index + series.offset, kind, began
     return began
 
 
@@ -234,6 +229,7 @@ def keep_stretches(run: Run) -> None:
     for engine, series in run.series.items():
         newest = len(series) - 1
         if newest >= 0:
-            busy = _work(run, engine, newest)
+            busy = _work(series, newest)
             began = _stretch_began(run, engine, newest, busy=busy)
             run.stretches[engine] = Stretch(began, series.times[newest], busy, series.revision)
+            del run.newest_stretches[engine]
