@@ -195,8 +195,9 @@ def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
     for seconds in (25.0, 1_000.0):
         rounds = Rounds(Settings(advice=AdviceSettings(seen_capacity_seconds=seconds)))
         rows = [Row(10.0 * n, 0, 100.0 if n < 9 else 10.0, 0.0, 0.5) for n in range(12)]
-        told = [rounds.take(row, {"max_num_seqs": 32.0})["seen_share"] for row in rows]
-        seen[seconds] = told[-1]
+        for row in rows:
+            rounds.take(row, {"max_num_seqs": 32.0})
+        seen[seconds] = rounds.signal("seen_share")
     assert seen == {25.0: 32 / (0.8 * 10 / 0.5), 1_000.0: 32 / (0.8 * 100 / 0.5)}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from copy import copy
 
 from vllm_watch.config import Settings
 from vllm_watch.config.sections import Severity
@@ -82,6 +83,12 @@ class TrendSpan:
 class EngineTrend:
     """Trends of one engine in one run."""
 
+    __slots__ = (
+        *("engine", "settings", "spans", "times", "cadence", "paced", "fed", "first_minutes"),
+        *("first_samples", "first_end", "last", "busy", "worked", "holds", "lasting", "worst"),
+        *("drop", "recovery", "least"),
+    )
+
     def __init__(self, engine: int, settings: Settings) -> None:
         """Judge with `settings`."""
         self.engine = engine
@@ -108,18 +115,12 @@ class EngineTrend:
         """The lowest rate per request of the present slow run, and the figures then."""
         self.drop = SuddenDrop(settings.health, settings.trend)
         self.recovery = NoRecovery(settings.health, settings.trend)
-        health = settings.health
-        self._paces = {
-            name: Pace(needed, needed, health.clear_samples)
-            for name, needed in ((EXPECTED, 1), (FAULTY, health.hold_samples))
-        }
         self.least = min(settings.trend.fall_to_4k, *(high for _, _, high in bands(settings.trend)))
         """Falls up to this share are no trend."""
 
     def copy(self) -> EngineTrend:
         """Return a copy that further samples do not change."""
-        other = EngineTrend.__new__(EngineTrend)
-        other.__dict__.update(self.__dict__)
+        other = copy(self)
         other.spans, other.times, other.last = (
             self.spans.copy(),
             self.times.copy(),
@@ -267,7 +268,8 @@ class EngineTrend:
 
         The mean over minutes is smooth: the note needs no hold, the warning has one.
         """
-        return self._paces[name]
+        needed = 1 if name == EXPECTED else self.settings.health.hold_samples
+        return Pace(needed, needed, self.settings.health.clear_samples)
 
     def _hold(self, name: str, time: float, *, past: bool, idle: bool) -> None:
         hold = self.holds.get(name, AT_REST)

@@ -12,10 +12,12 @@ class Pace(NamedTuple):
     """The numbers of samples that begin and end an alert."""
 
     needed: int
+    """How many samples …"""
     of: int
+    """… of how many most recent ones make a rule fire …"""
     clear_samples: int
     seconds: float = 0.0
-    """For how many seconds samples must be past the level without a break."""
+    """… if they are past the level without a break for how many seconds."""
 
 
 class Streak(NamedTuple):

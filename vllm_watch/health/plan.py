@@ -10,6 +10,7 @@ from vllm_watch.config import AdviceSettings, HealthSettings, Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.health.holds import Pace
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 Values = Mapping[str, float]
@@ -65,12 +66,7 @@ class PlannedRule:
     clear: tuple[Bound, ...]
     flow: tuple[Bound, ...]
     """Tests that must hold for the rule to be judged: prompts must flow."""
-    needed: int
-    """How many samples …"""
-    of: int
-    """… of how many most recent ones make it fire …"""
-    seconds: float
-    """… if they are past the level in a row for how many seconds."""
+    pace: Pace
     raised_when: tuple[Bound, ...]
 
     def past(self, value_of: ValueOf) -> bool:
@@ -215,9 +211,12 @@ def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
         tuple(_bound(test, settings) for test in rule.unless),
         tuple(sorted((_bound(test, settings) for test in rule.clear), key=_effort)),
         tuple(test for test in when if test.signal == "prompt_flow"),
-        needed,
-        of,
-        level_of(rule.seconds, settings.health, settings.advice),
+        Pace(
+            needed,
+            of,
+            settings.health.clear_samples,
+            level_of(rule.seconds, settings.health, settings.advice),
+        ),
         tuple(_bound(test, settings) for test in rule.raised_when),
     )
 

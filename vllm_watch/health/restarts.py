@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from copy import copy
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING, Generic, TypeVar
@@ -34,6 +35,8 @@ State = TypeVar("State", "EngineState", "ServerState")
 class EngineState:
     """The state of the rules and trends of one engine."""
 
+    __slots__ = ("engine", "row", "signals", "trend", "watches")
+
     def __init__(self, engine: int, plan: Plan, row: int = 0) -> None:
         """Begin with an empty state before a row, counted from the beginning of the run."""
         health = plan.settings.health
@@ -62,8 +65,7 @@ class EngineState:
 
     def copy(self) -> EngineState:
         """Return a copy that further rows do not change."""
-        other = EngineState.__new__(EngineState)
-        other.engine, other.row = self.engine, self.row
+        other = copy(self)
         other.signals, other.watches = self.signals.copy(), self.watches.copy()
         other.trend = self.trend.copy()
         return other
@@ -119,9 +121,8 @@ class ServerState:
 
     def copy(self) -> ServerState:
         """Return a copy that further rows do not change."""
-        other = ServerState.__new__(ServerState)
+        other = copy(self)
         other.alerts, other.rows = self.alerts.copy(), self.rows.copy()
-        other.steps_taken, other.newest = self.steps_taken, self.newest
         return other
 
 
@@ -131,6 +132,7 @@ class Marks(Generic[State]):
     The two newest copies are kept; the older the rows, the fewer copies.
     """
 
+    __slots__ = ("_each", "_marks", "count", "state")
     _BLOCKS = (64, 512)
 
     def __init__(self, state: State) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from copy import copy
+from operator import attrgetter
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
@@ -20,7 +22,6 @@ from vllm_watch.core.percentiles import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.holds import AT_REST
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.signals import Signalled
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 
 CADENCE_OF = 17
@@ -82,8 +83,7 @@ class Engine:
 
     def copy(self) -> Engine:
         """Return a copy that further rows do not change."""
-        other = Engine()
-        other.newest, other.cadence = self.newest, self.cadence
+        other = copy(self)
         other.times, other.capacities = self.times.copy(), self.capacities.copy()
         return other
 
@@ -98,36 +98,45 @@ class Rounds:
         self.flowing = 0.0
         """Requests running on all engines: the sum over their newest lines."""
         self._newest = Row(0.0, 0, None, None, None)
+        self._facts: Values = {}
+        self._found: dict[str, float | None] = {}
+        """Signals derived since the newest sample."""
         self._oldest = -math.inf
         """The newest line of each engine is at least as new as this."""
 
     def copy(self) -> Rounds:
         """Return a copy that further rows do not change."""
-        other = Rounds(self.settings)
-        other.flowing, other._oldest = self.flowing, self._oldest
+        other = copy(self)
         other.engines = {number: engine.copy() for number, engine in self.engines.items()}
         return other
 
-    def take(self, row: Row, facts: Values) -> Signalled[Rounds]:
-        """Take the next sample of an engine and return the signals of the server at that moment.
+    def take(self, row: Row, facts: Values) -> None:
+        """Take the next sample of an engine, with the start-up facts known by then."""
+        engine = self.engines.get(row.engine)
+        if engine is None:
+            engine = self.engines[row.engine] = Engine()
+        before, engine.newest = engine.newest.running, row
+        engine.heard(row.time)
+        if row.running and row.usage:
+            advice = self.settings.advice
+            engine.capacities.append((row.time, advice.seen_capacity_kv * row.running / row.usage))
+            engine.trim(row.time - advice.seen_capacity_seconds)
+        self.flowing += (row.running or 0.0) - (before or 0.0)
+        self._newest, self._facts, self._found = row, facts, {}
+
+    def signal(self, name: str) -> float | None:
+        """Return a signal of the server as of the newest sample, None if it is unknown.
 
         `imbalance`: largest difference of running requests ÷ the allowed one; above 1 is too much.
         `seen_share`: batch limit ÷ the capacity observed in the last minute. `flowing`: requests
         running on all engines. `engines_missing`: how many engines of the data parallel size have
         written nothing.
         """
-        engine = self.engines.get(row.engine)
-        if engine is None:
-            engine = self.engines[row.engine] = Engine()
-        before, engine.newest = engine.newest.running or 0.0, row
-        engine.heard(row.time)
-        if row.running and row.usage:
-            advice = self.settings.advice
-            engine.capacities.append((row.time, advice.seen_capacity_kv * row.running / row.usage))
-            engine.trim(row.time - advice.seen_capacity_seconds)
-        self.flowing += (row.running or 0.0) - before
-        self._newest = row
-        return Signalled({"flowing": self.flowing}, facts, self, _DERIVED)
+        if name not in _DERIVED:
+            return self._facts.get(name)
+        if name not in self._found:
+            self._found[name] = _DERIVED[name](self)
+        return self._found[name]
 
     def silent(self, time: float) -> list[tuple[int, float]]:
         """Return the engines that had work and are silent for too long; since when."""
@@ -143,8 +152,8 @@ class Rounds:
             and time - engine.newest.time > watch.stalled_cadences * engine.cadence
         ]
 
-    def _seen_share(self, signals: Signalled[Rounds]) -> float | None:
-        facts = signals.facts
+    def _seen_share(self) -> float | None:
+        facts = self._facts
         if "max_num_seqs" not in facts:
             return None
         seen, engines = self._seen_capacity(self._newest.time)
@@ -153,8 +162,8 @@ class Rounds:
         # The limit applies to each engine.
         return facts["max_num_seqs"] * engines / seen if seen else None
 
-    def _engines_missing(self, signals: Signalled[Rounds]) -> float | None:
-        size = signals.facts.get("data_parallel_size", 1.0)
+    def _engines_missing(self) -> float | None:
+        size = self._facts.get("data_parallel_size", 1.0)
         return size - len(self.engines) if size > 1 and ALL_ENGINES not in self.engines else None
 
     def _seen_capacity(self, time: float) -> tuple[float, int]:
@@ -171,7 +180,7 @@ class Rounds:
                 medians.append(median(capacity for _, capacity in seen))
         return sum(medians), len(medians)
 
-    def _imbalance(self, _: Signalled[Rounds]) -> float | None:
+    def _imbalance(self) -> float | None:
         """Return how uneven the round is that the newest line ends, None if it ends no round."""
         row = self._newest
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
@@ -189,7 +198,8 @@ class Rounds:
         return unbalanced(ran, self.settings)
 
 
-_DERIVED: dict[str, Callable[[Rounds, Signalled[Rounds]], float | None]] = {
+_DERIVED: dict[str, Callable[[Rounds], float | None]] = {
+    "flowing": attrgetter("flowing"),
     "imbalance": Rounds._imbalance,
     "seen_share": Rounds._seen_share,
     "engines_missing": Rounds._engines_missing,
@@ -226,11 +236,9 @@ class ServerAlerts:
 
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
-        other = ServerAlerts.__new__(ServerAlerts)
-        other.plan = self.plan
+        other = copy(self)
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
-        other.silences, other.changes = self.silences.copy(), self.changes
-        other.silent = self.silent.copy()
+        other.silences, other.silent = self.silences.copy(), self.silent.copy()
         return other
 
     def take_facts(self, time: float, facts: Values) -> None:
@@ -239,13 +247,14 @@ class ServerAlerts:
 
     def step(self, row: Row, facts: Values) -> None:
         """Take the next sample of an engine."""
-        value_of = self.rounds.take(row, facts).__getitem__
-        self.watches.step(row.time, value_of, facts, idle=False)
-        if len(self.rounds.engines) > 1 and self.plan.silence is not None:
+        rounds = self.rounds
+        rounds.take(row, facts)
+        self.watches.step(row.time, rounds.signal, facts, idle=False)
+        if len(rounds.engines) > 1 and self.plan.silence is not None:
             if self.silent:
                 self.heard(row.engine, row.time)
             if row.running is not None and row.busy:
-                for engine, since in self.rounds.silent(row.time):
+                for engine, since in rounds.silent(row.time):
                     if engine != row.engine:
                         self.fell_silent(engine, since, row.time)
 

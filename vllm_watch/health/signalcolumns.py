@@ -293,9 +293,7 @@ def _sweep_rule(
     better = past_margin(rule, table, rows)[judged]
     rests = np.zeros(len(better), bool) if idle is None else idle[judged]
     fires, few = hold.firing, _too_few_prompts(rule, table, rows)[judged]
-    hold, turns = walk(
-        hold, watches.paces[rule.number], row, times, hits, lambda: (better | few, rests)
-    )
+    hold, turns = walk(hold, rule.pace, row, times, hits, lambda: (better | few, rests))
     if hold is AT_REST:
         watches.holds.pop(rule.number, None)
     else:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from copy import copy
 
 from vllm_watch.config import HealthSettings
-from vllm_watch.core.hints import Generic, TypeVar
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robustfigures import swing
@@ -22,32 +22,24 @@ MOST_RATES = 2_048
 FEWEST_RATES = 3
 USUAL_LIMITS = frozenset({8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0})
 """Batch limits that vLLM chooses or users often set: if as many run, that may be the limit."""
-Source = TypeVar("Source")
 Before = tuple[float | None, float | None, float | None]
 
 
-class Signalled(dict[str, float], Generic[Source]):
+class Signalled(dict[str, float]):
     """The values of a sample, to which derived signals are added when they are asked for.
 
     `signals[name]` is None if a signal is unknown; `get` only finds what is there already.
     """
 
-    __slots__ = ("facts", "source", "table")
-
-    def __init__(
-        self,
-        values: Values,
-        facts: Values,
-        source: Source,
-        table: Mapping[str, Callable[[Source, Signalled[Source]], float | None]],
-    ) -> None:
-        """Begin with `values`; others are `facts` of the start-up, or derived by `table`."""
-        dict.__init__(self, values)
-        self.facts, self.source, self.table = facts, source, table
+    __slots__ = ("facts", "source")
+    facts: Values
+    """Facts of the start-up."""
+    source: Signals
+    """Derives signals."""
 
     def __missing__(self, name: str) -> float | None:
         """Return a signal that is not among the values."""
-        derive = self.table.get(name)
+        derive = _DERIVED.get(name)
         if derive is None:
             return self.facts.get(name)
         value = derive(self.source, self)
@@ -58,6 +50,11 @@ class Signalled(dict[str, float], Generic[Source]):
 
 class Signals:
     """Signals of one engine, fed with its samples in time order."""
+
+    __slots__ = (
+        *("before", "drafted", "earlier", "engine", "middle"),
+        *("newest", "prompts", "rates", "settings"),
+    )
 
     def __init__(self, settings: HealthSettings, engine: int = 0) -> None:
         """Derive with `settings`."""
@@ -80,12 +77,11 @@ class Signals:
 
     def copy(self) -> Signals:
         """Return a copy that further samples do not change."""
-        other = Signals(self.settings, self.engine)
-        other.prompts, other.newest, other.drafted = self.prompts, self.newest, self.drafted
-        other.rates, other.before = self.rates[:], self.before
+        other = copy(self)
+        other.rates = self.rates[:]
         return other
 
-    def take(self, values: Values, facts: Values) -> Signalled[Signals]:
+    def take(self, values: Values, facts: Values) -> Signalled:
         """Take the next sample and return its signals.
 
         `work`: requests running or waiting. `prompt_flow`: how many of the most recent lines had
@@ -111,19 +107,21 @@ class Signals:
         if "spec_acceptance_rate" in values:
             self.draft(values["spec_acceptance_rate"], values.get("spec_drafted_tps", 1.0))
         self.earlier, self.before = self.before, (running, get("waiting"), usage)
-        return Signalled(values, facts, self, _DERIVED)
+        signals = Signalled(values)
+        signals.facts, signals.source = facts, self
+        return signals
 
-    def _running_share(self, signals: Signalled[Signals]) -> float | None:
+    def _running_share(self, signals: Signalled) -> float | None:
         running, limit = signals.get("running"), of_all(signals.facts, "max_num_seqs", self.engine)
         return running / limit if running is not None and limit else None
 
-    def _prompt_flow(self, signals: Signalled[Signals]) -> float | None:
+    def _prompt_flow(self, signals: Signalled) -> float | None:
         if "prompt_tps" not in signals:
             return None
         share = self.settings.prompt_flow_share
         return float(sum([p > 0 and p >= share * (p + rate) for p, rate in self.prompts]))
 
-    def _prompt_share(self, signals: Signalled[Signals]) -> float | None:
+    def _prompt_share(self, signals: Signalled) -> float | None:
         prompts = generated = 0.0
         if "prompt_tps" in signals:
             for prompt, rate in self.prompts:
@@ -131,27 +129,27 @@ class Signals:
                 generated += rate
         return prompts / (prompts + generated) if prompts + generated > 0 else None
 
-    def _rate_share(self, signals: Signalled[Signals]) -> float | None:
+    def _rate_share(self, signals: Signalled) -> float | None:
         if self.middle is None or self.middle <= 0:
             return None
         return signals["generation_tps"] / signals["running"] / self.middle
 
-    def _prefill(self, signals: Signalled[Signals]) -> float | None:
+    def _prefill(self, signals: Signalled) -> float | None:
         if self.middle is None or self.middle <= 0:
             return None
         lacking = self.middle * signals["running"] - signals["generation_tps"]
         return signals.get("prompt_tps", 0.0) / lacking if lacking > 0 else 0.0
 
-    def _swing(self, signals: Signalled[Signals]) -> float | None:
+    def _swing(self, signals: Signalled) -> float | None:
         known = signals.get("running") and "generation_tps" in signals and self.newest
         return swing(self.newest) if known else None
 
-    def _not_filling(self, signals: Signalled[Signals]) -> float | None:
+    def _not_filling(self, signals: Signalled) -> float | None:
         moved = change(self.before[0], self.earlier[0])
         share, low = self._running_share(signals), self.settings.far_below_share
         return not_filling(self.before[0], moved, share, low)
 
-    def _length_used(self, signals: Signalled[Signals]) -> float | None:
+    def _length_used(self, signals: Signalled) -> float | None:
         longest, usage = signals.facts.get("max_model_len"), signals.get("kv_cache_usage")
         tokens = of_all(signals.facts, "context_tokens", self.engine)
         context = context_per_request(usage, tokens, signals.get("running"))
@@ -176,7 +174,7 @@ class Signals:
             return None
         return accepted_share(self.drafted)
 
-    def _preempted(self, signals: Signalled[Signals]) -> float | None:
+    def _preempted(self, signals: Signalled) -> float | None:
         """Return the requests preempted since the line before: printed, else inferred.
 
         Inferred if running falls and waiting rises by about as much near the top of the cache;
@@ -200,7 +198,7 @@ def work(signals: Values) -> float | None:
     return None if running is None else running + signals.get("waiting", 0.0)
 
 
-_DERIVED: dict[str, Callable[[Signals, Signalled[Signals]], float | None]] = {
+_DERIVED: dict[str, Callable[[Signals, Signalled], float | None]] = {
     "work": lambda _, signals: work(signals),
     "running_share": Signals._running_share,
     "prompt_flow": Signals._prompt_flow,

@@ -46,6 +46,8 @@ class Busy(NamedTuple):
 
 
 _WIDTH = len(Busy._fields)
+_NEXT_BEGUN = 2 * _WIDTH - 1
+"""From the first field of a sample to the last one of the next sample, `begun`."""
 
 
 class LastMinutes:
@@ -87,10 +89,9 @@ class LastMinutes:
 
     def forget(self, limit: float) -> None:
         """Forget the oldest sample as long as the next sample begins by `limit` (busy seconds)."""
-        packed, start, end = self._packed, self._start, len(self._packed)
-        while end - start > _WIDTH and (
-            packed[start + 2 * _WIDTH - 1] <= limit or end - start > _WIDTH * MOST_BUSY
-        ):
+        packed, start = self._packed, self._start
+        last, most = len(packed) - _WIDTH, len(packed) - _WIDTH * MOST_BUSY
+        while start < last and (packed[start + _NEXT_BEGUN] <= limit or start < most):
             rate, running = packed[start + 2], packed[start + 3]
             self.rates -= rate
             self.running -= running

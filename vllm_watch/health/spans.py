@@ -8,13 +8,14 @@ evaluators feed the verdicts into the same state machine (`holds.py`): one sampl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from itertools import chain
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import Literal
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
+from vllm_watch.health.holds import AT_REST, Hold, Turn, eased, pressed
 from vllm_watch.health.plan import Guard, PlannedRule, ValueOf, Values
 from vllm_watch.health.rules import FACTS, Rule
 
@@ -114,6 +115,11 @@ def _hold(guards: Guards, value_of: ValueOf) -> bool:
 class Watches:
     """The rules of one engine, or of a whole server, and their alerts."""
 
+    __slots__ = (
+        *("engine", "rules", "spans", "holds", "changes", "row", "rounds", "flap_seconds"),
+        *("_of_rounds", "_facts", "_guards", "_is_open", "_limits"),
+    )
+
     def __init__(self, engine: int, rules: Sequence[PlannedRule], health: HealthSettings) -> None:
         """Watch an engine by `rules`."""
         self.engine = engine
@@ -135,10 +141,6 @@ class Watches:
         self._of_rounds = [rule for rule in rules if rule.rule.each_round]
         self._facts: Values | None = None
         self.unsettle()
-        self.paces = {
-            rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
-            for rule in rules
-        }
         self.flap_seconds = health.flap_seconds
 
     def unsettle(self) -> None:
@@ -150,14 +152,9 @@ class Watches:
 
     def copy(self) -> Watches:
         """Return a copy that further rows do not change."""
-        other = Watches.__new__(Watches)
-        other.engine, other.rules, other.paces = self.engine, self.rules, self.paces
-        other.flap_seconds = self.flap_seconds
-        other._facts = self._facts
-        other._of_rounds, other._is_open = self._of_rounds, self._is_open
-        other._guards, other._limits = self._guards, self._limits
+        other = copy(self)
         other.spans, other.holds = self.spans.copy(), self.holds.copy()
-        other.row, other.rounds, other.changes = self.row, self.rounds.copy(), self.changes
+        other.rounds = self.rounds.copy()
         return other
 
     def shift(self, seconds: float) -> None:
@@ -190,18 +187,13 @@ class Watches:
         if facts is not self._facts:
             self._facts = facts
             self.unsettle()
-        round_ends = any(rule.judges(value_of) for rule in self._of_rounds)
-        if (
-            self._is_open
-            or round_ends
-            or (idle and self.holds)
-            or not _hold(self._limits, value_of)
-        ):
+        judged = self._of_rounds and [one for one in self._of_rounds if one.judges(value_of)]
+        if self._is_open or judged or (idle and self.holds) or not _hold(self._limits, value_of):
             guards = tuple(
                 [
                     self._step_rule(rule, time, value_of, idle=idle)
                     if known is None
-                    or (round_ends and rule.rule.each_round)
+                    or (judged and rule.rule.each_round)
                     or (idle and rule.number in self.holds)
                     or not _hold(known, value_of)
                     else known
@@ -238,7 +230,7 @@ class Watches:
         self, rule: PlannedRule, row: int, time: float, value_of: ValueOf, *, idle: bool
     ) -> Hold:
         """Take a row to the hold of a rule, and return it."""
-        hold, pace = self.holds.get(rule.number, AT_REST), self.paces[rule.number]
+        hold, pace = self.holds.get(rule.number, AT_REST), rule.pace
         if hold.firing:
             self._raise(rule, time, value_of)
             better = rule.cleared(value_of)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
 
 from vllm_watch.config.sections import HealthSettings, TrendSettings
 from vllm_watch.core.dataclass import dataclass
@@ -76,6 +77,8 @@ class SuddenDrop:
     not count as usual, so a drop does not become usual while it lasts.
     """
 
+    __slots__ = ("_clear", "_health", "_low", "_trend", "active", "base", "highest")
+
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
         """Judge with these settings."""
         self._health, self._trend = health, trend
@@ -136,9 +139,8 @@ class SuddenDrop:
 
     def copy(self) -> SuddenDrop:
         """Return a copy that further samples do not change."""
-        other = SuddenDrop(self._health, self._trend)
-        other.base, other._low, other._clear = self.base, self._low.copy(), self._clear
-        other.active, other.highest = self.active, self.highest
+        other = copy(self)
+        other._low = self._low.copy()
         return other
 
     def _forget(self) -> None:
@@ -162,6 +164,11 @@ class NoRecovery:
     `recovery_share` of the median before, or within `outlier_deviations` robust deviations of it.
     If the KV usage is unknown, no fault is reported: longer contexts could explain it.
     """
+
+    __slots__ = (
+        *("_clear", "_health", "_trend"),
+        *("active", "learnt", "pause", "running", "steady"),
+    )
 
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
         """Judge with these settings."""
@@ -203,10 +210,7 @@ class NoRecovery:
 
     def copy(self) -> NoRecovery:
         """Return a copy that further samples do not change."""
-        other = NoRecovery(self._health, self._trend)
-        other.steady, other.running, other._clear = self.steady, self.running, self._clear
-        other.learnt = self.learnt
-        other.active = self.active
+        other = copy(self)
         if self.pause is not None:
             other.pause = _Pause(self.pause.before, self.pause.after.copy())
         return other
