@@ -50,7 +50,7 @@ def run_with(
 
 def found_in(found: Judgement) -> tuple[list[AlertSpan], list[TrendSpan]]:
     """Return every span of a judgement, in an order that does not depend on the evaluator."""
-    trends = [span for engine in found.run.series for span in found.trend_spans(engine)]
+    trends = found.trend_spans(found.run.series)
     alerts = sorted(found.spans(), key=lambda span: (span.fired, span.rule.id, span.engine))
     return alerts, sorted(trends, key=lambda span: (span.fired, span.id, span.engine))
 

@@ -16,10 +16,12 @@ class _Small:
     rows = 0
 
 
-def count_rows(rows: int) -> None:
-    """Note how many rows of an engine are to be judged together."""
-    if rows > FEW_ROWS:
-        _Small.rows += rows
+def are_few(rows: int) -> bool:
+    """Return whether so many rows of an engine are judged one by one; note that they came."""
+    if rows <= FEW_ROWS:
+        return True
+    _Small.rows += rows
+    return rows <= few_rows()
 
 
 def few_rows() -> int:

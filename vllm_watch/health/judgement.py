@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter, itemgetter
 
 from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
@@ -23,7 +24,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
-from vllm_watch.health.evaluators import count_rows, few_rows
+from vllm_watch.health.evaluators import are_few, few_rows
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recordedsignals import RecordedSignals
 from vllm_watch.health.restarts import FACTS, MOST_ROWS, EngineState, Marks, ServerState, columns_of
@@ -83,7 +84,9 @@ class Judgement:
         self._beginnings = 0
         """How often alerts were replaced because earlier rows were judged again."""
         self._sorted: tuple[tuple[int, int], list[AlertSpan]] = ((-1, 0), [])
-        """The alerts in order, cached until one changes."""
+        """The alerts in order, cached until one changes …"""
+        self._looked_at = -1
+        """… and the revision up to which none had changed."""
 
     @property
     def facts(self) -> Values:
@@ -98,6 +101,9 @@ class Judgement:
 
     def spans(self) -> list[AlertSpan]:
         """Return every alert of the run, in the order in which they fired."""
+        if self._looked_at == self.revision:
+            return self._sorted[1]
+        self._looked_at = self.revision
         whole = self._server.state.alerts
         watches = [marks.state.watches for marks in self._engines.values()]
         watches += [whole.watches, *self._recorded.values()]
@@ -105,8 +111,7 @@ class Judgement:
         if self._sorted[0] != (key := (self._beginnings, changes)):
             lists = [one.spans for one in watches]
             lists += [whole.silences, self._answers.spans, self._step_alerts.spans]
-            every = [span for spans in lists for span in spans]
-            self._sorted = (key, sorted(every, key=attrgetter("fired")))
+            self._sorted = key, sorted(chain(*lists), key=attrgetter("fired"))
         return self._sorted[1]
 
     def firing(self, time: float) -> list[AlertSpan]:
@@ -118,10 +123,10 @@ class Judgement:
         marks = self._engines.get(engine)
         return None if marks is None else marks.state.trend
 
-    def trend_spans(self, engine: int) -> Sequence[TrendSpan]:
-        """Return the trends of an engine, in the order in which they were certain."""
-        trend = self.trend(engine)
-        return [] if trend is None else trend.spans
+    def trend_spans(self, engines: Collection[int]) -> list[TrendSpan]:
+        """Return the trends of some engines, engine by engine, as they became certain."""
+        known = self._engines.items()
+        return [span for e, marks in known if e in engines for span in marks.state.trend.spans]
 
     def remember(self, figures: Callable[[AlertSpan, list[AlertSpan]], AlertSpan]) -> None:
         """Keep the figures of the moments of alerts, because their samples are thinned next."""
@@ -135,7 +140,8 @@ class Judgement:
         known = {place: figures(span, beside) for place, span in fresh.items()}
         for spans in lists:
             spans[:] = [known.get(id(span), span) for span in spans]
-        self._beginnings += bool(known)
+        if known:
+            self._replaced()
 
     # --- what came ----------------------------------------------------------------------------
 
@@ -214,22 +220,21 @@ class Judgement:
     def _extend_rows(self) -> bool:
         """Judge the samples and start-up facts that are new or changed."""
         series = self.run.series
-        news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one)}
+        news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one.times)}
         changed = math.inf
         if self._lines_read != len(self.run.configuration_lines):
             changed = self._read_configuration()
         if not news and changed == math.inf:
             return False
         self.rests = False
-        if changed < math.inf:
-            for engine, one in series.items():
-                row = max(one.thinned, one.span(changed, math.inf)[0])
-                if row < len(one):
-                    news[engine] = min(row, news.get(engine, row))
+        for engine, one in series.items() if changed < math.inf else ():
+            row = max(one.thinned, one.span(changed, math.inf)[0])
+            if row < len(one):
+                news[engine] = min(row, news.get(engine, row))
         stepped = {e: self._extend_engine(e, series[e], row) for e, row in news.items()}
         self._extend_server(news, changed, stepped)
         for engine in news:
-            series[engine].unjudged = len(series[engine])
+            series[engine].unjudged = len(series[engine].times)
         return True
 
     def _read_configuration(self) -> float:
@@ -251,25 +256,24 @@ class Judgement:
     def _facts(self, known: ServerConfiguration) -> Values:
         return startup_facts(known, self.named[1], self.limit)
 
-    def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
-        """Yield slices of rows from `start` on, each with the start-up facts known by then."""
+    def _pieces(self, times: Sequence[float], start: int) -> list[tuple[int, int, Values]]:
+        """Return slices of rows from `start` on, each with the start-up facts known by then."""
         if start < len(times) <= start + MOST_ROWS and times[start] >= self.steps[-1].time:
-            yield start, len(times), self.facts
-            return
+            return [(start, len(times), self.facts)]
         ends = [bisect_left(times, step.time) for step in self.steps[1:]]
-        for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True):
-            for first in range(max(begin, start), end, MOST_ROWS):
-                yield first, min(end, first + MOST_ROWS), step.facts
+        return [
+            (first, min(end, first + MOST_ROWS), step.facts)
+            for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True)
+            for first in range(max(begin, start), end, MOST_ROWS)
+        ]
 
     def record(self, scope: str, number: int, time: float, signals: Values) -> None:
         """Judge a row recorded beside the log: of an engine, or of a GPU."""
         watches = self._recorded.get((scope, number))
         if watches is None:
-            health = self.plan.settings.health
+            rules, health = self.plan.recorded[scope], self.plan.settings.health
             engine = number if scope == "recorded" else WHOLE_SERVER
-            watches = self._recorded[scope, number] = Watches(
-                engine, self.plan.recorded[scope], health
-            )
+            watches = self._recorded[scope, number] = Watches(engine, rules, health)
         watches.step(time, signals.get, idle=False)
         self.revision += 1
         for at, span in enumerate(watches.spans):
@@ -300,15 +304,13 @@ class Judgement:
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
             state = marks.state
-            count_rows(stop - first)
-            if stop - first <= few_rows():
+            if are_few(stop - first):
                 for index in range(first, stop):
                     time, values = series.times[index], series.row(index)
                     rows.append(row_of(time, engine, values))
                     state.step(time, values, facts)
             else:
-                times, columns = columns_of(series, first, stop)
-                state.advance(times, columns, facts)
+                state.advance(*columns_of(series, first, stop), facts)
             marks.count = state.row
         return rows
 
@@ -317,17 +319,17 @@ class Judgement:
     def _extend_server(self, news: dict[int, int], changed: float, stepped: _Stepped) -> None:
         marks, series = self._server, self.run.series
         absolute = {e: row + series[e].offset for e, row in news.items()}
-        keys = [(series[e].times[row], e) for e, row in news.items()]
-        key = min([*keys, (changed, FACTS)])
+        key = min([(changed, FACTS), *[(series[e].times[row], e) for e, row in news.items()]])
 
         def gone(state: ServerState) -> bool:
-            return any(one.folded > state.rows.get(e, 0) for e, one in series.items() if one.folded)
+            folded = [(e, one.folded) for e, one in series.items() if one.folded]
+            return any(rows > state.rows.get(e, 0) for e, rows in folded)
 
         if gone(marks.oldest):
             marks.forget([gone(state) for state in marks.states])
 
         def fits(state: ServerState) -> bool:
-            rows = (state.rows.get(engine, 0) <= row for engine, row in absolute.items())
+            rows = [state.rows.get(engine, 0) <= row for engine, row in absolute.items()]
             return state.newest <= key and all(rows)
 
         if not fits(marks.state):
@@ -346,19 +348,19 @@ class Judgement:
     def _judge_server(self, state: ServerState, stepped: _Stepped) -> None:
         """Judge all rows that a state has not seen, and the start-up facts between them."""
         series = self.run.series
-        parts = []
+        parts, count = [], 0
         for engine, one in series.items():
             start = max(one.thinned, state.rows.get(engine, 0) - one.offset)
-            if start < len(one):
+            if start < len(one.times):
                 parts.append((engine, one, start))
-        count = sum(len(one) - start for _, one, start in parts)
+                count += len(one.times) - start
         if count <= few_rows() * max(1, len(parts) // 4):
             self._step_server(state, parts, stepped)
         else:
             self._advance_server(state, parts)
         for engine, one, _ in parts:
-            state.rows[engine] = len(one) + one.offset
-            state.newest = max(state.newest, (one.times[-1], engine))
+            state.rows[engine] = len(one.times) + one.offset
+        state.newest = max([state.newest, *[(one.times[-1], engine) for engine, one, _ in parts]])
         self._take_facts(state, math.inf)
 
     def _take_facts(self, state: ServerState, time: float) -> Values:
@@ -374,14 +376,13 @@ class Judgement:
     def _step_server(self, state: ServerState, parts: _Parts, stepped: _Stepped) -> None:
         rows: list[Row] = []
         for engine, one, start in parts:
-            known = stepped.get(engine, [])
-            if len(known) != len(one) - start:
-                places = range(start, len(one))
+            known, places = stepped.get(engine, []), range(start, len(one.times))
+            if len(known) != len(places):
                 known = [row_of(one.times[at], engine, one.row(at)) for at in places]
             rows += known
-        rows.sort(key=itemgetter(0, 1))
-        for row in rows:
-            state.alerts.step(row, self._take_facts(state, row.time))
+        for row in sorted(rows, key=itemgetter(0, 1)):
+            told = state.steps_taken == len(self.steps)
+            state.alerts.step(row, self.facts if told else self._take_facts(state, row.time))
 
     def _advance_server(self, state: ServerState, parts: _Parts) -> None:
         import numpy as np

@@ -45,7 +45,7 @@ class Trends:
 
     def spans(self, run: Run) -> list[TrendSpan]:
         """Return every trend of the run's engines, in the order in which they were certain."""
-        spans = [span for one in run.engines for span in self._judgement.trend_spans(one)]
+        spans = self._judgement.trend_spans(run.engines)
         if not spans or run.doubled:
             return []  # each line covers only the requests of its API server: trends are unknown
         return sorted(spans, key=lambda span: span.fired)
