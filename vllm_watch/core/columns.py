@@ -64,11 +64,11 @@ class Columns:
         """Return the values that a row has."""
         if not -len(self.times) <= index < len(self.times):
             return {}
-        values = [column[index] for column in self.columns.values()]
-        row, total = dict(zip(self.columns, values, strict=True)), sum(values)
-        if total == total:
-            return row  # no value is NaN
-        return {name: value for name, value in row.items() if value == value}
+        return {
+            name: value
+            for name, column in self.columns.items()
+            if (value := column[index]) == value  # NaN is equal to nothing
+        }
 
     def index_at(self, time: float) -> int | None:
         """Return the newest row at or before a time, None before the first."""
