@@ -160,12 +160,15 @@ def test_a_filter_that_matches_nothing_says_how_to_go_back(
 def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, ScreenView]) -> None:
     text = plain(draw, Findings(), views["critical"], (100, 12))
     assert ":8003 KV cache full: 99 %" in text
-    assert "since 08:50:41 60s" in text
+    assert "since 08:50:41" in text
     assert "→ --gpu-memory-utilization 0.15 → 0.90" in text
     assert "if the GPU is free" in text
-    small = plain(draw, Findings(), views["critical"], (40, 2))
-    assert "--gpu-memory-utilization 0.15 → 0.90" in small
-    assert len(small.split("\n")) == 2
+    small = plain(draw, Findings(), views["critical"], (40, 5))
+    assert "--gpu-memory-utilization 0.90" in small
+    assert "if nothing else uses this GPU" in small
+    smallest = plain(draw, Findings(), views["critical"], (40, 2))
+    assert "--gpu-memory-utilization" not in smallest, "no flag without its condition"
+    assert len(smallest.split("\n")) == 2
 
 
 def test_the_card_names_the_server(draw: Draw, views: dict[str, ScreenView]) -> None:
