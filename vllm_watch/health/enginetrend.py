@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from copy import copy
 
 from vllm_watch.config import Settings
 from vllm_watch.config.sections import Severity
+from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.percentiles import middle_of
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
@@ -120,7 +120,7 @@ class EngineTrend:
 
     def copy(self) -> EngineTrend:
         """Return a copy that further samples do not change."""
-        other = copy(self)
+        other = copied(self)
         other.spans, other.times, other.last = (
             self.spans.copy(),
             self.times.copy(),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from copy import copy
 
+from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING, Generic, TypeVar
 from vllm_watch.core.series import Series
@@ -65,7 +65,7 @@ class EngineState:
 
     def copy(self) -> EngineState:
         """Return a copy that further rows do not change."""
-        other = copy(self)
+        other = copied(self)
         other.signals, other.watches = self.signals.copy(), self.watches.copy()
         other.trend = self.trend.copy()
         return other
@@ -121,7 +121,7 @@ class ServerState:
 
     def copy(self) -> ServerState:
         """Return a copy that further rows do not change."""
-        other = copy(self)
+        other = copied(self)
         other.alerts, other.rows = self.alerts.copy(), self.rows.copy()
         return other
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from copy import copy
 from operator import attrgetter
 
 from vllm_watch.config import Settings
+from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -83,7 +83,7 @@ class Engine:
 
     def copy(self) -> Engine:
         """Return a copy that further rows do not change."""
-        other = copy(self)
+        other = copied(self)
         other.times, other.capacities = self.times.copy(), self.capacities.copy()
         return other
 
@@ -106,7 +106,7 @@ class Rounds:
 
     def copy(self) -> Rounds:
         """Return a copy that further rows do not change."""
-        other = copy(self)
+        other = copied(self)
         other.engines = {number: engine.copy() for number, engine in self.engines.items()}
         return other
 
@@ -236,7 +236,7 @@ class ServerAlerts:
 
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
-        other = copy(self)
+        other = copied(self)
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
         other.silences, other.silent = self.silences.copy(), self.silent.copy()
         return other

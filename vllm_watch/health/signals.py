@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from bisect import insort
 from collections.abc import Callable, Iterable
-from copy import copy
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.copying import copied
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robustfigures import swing
@@ -77,7 +77,7 @@ class Signals:
 
     def copy(self) -> Signals:
         """Return a copy that further samples do not change."""
-        other = copy(self)
+        other = copied(self)
         other.rates = self.rates[:]
         return other
 

@@ -8,11 +8,11 @@ evaluators feed the verdicts into the same state machine (`holds.py`): one sampl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from functools import lru_cache
 from itertools import chain
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import Literal
 from vllm_watch.health.holds import AT_REST, Hold, Turn, eased, pressed
@@ -152,7 +152,7 @@ class Watches:
 
     def copy(self) -> Watches:
         """Return a copy that further rows do not change."""
-        other = copy(self)
+        other = copied(self)
         other.spans, other.holds = self.spans.copy(), self.holds.copy()
         other.rounds = self.rounds.copy()
         return other

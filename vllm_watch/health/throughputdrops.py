@@ -10,9 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
-from copy import copy
 
 from vllm_watch.config.sections import HealthSettings, TrendSettings
+from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.percentiles import median, middle_of
@@ -139,7 +139,7 @@ class SuddenDrop:
 
     def copy(self) -> SuddenDrop:
         """Return a copy that further samples do not change."""
-        other = copy(self)
+        other = copied(self)
         other._low = self._low.copy()
         return other
 
@@ -210,7 +210,7 @@ class NoRecovery:
 
     def copy(self) -> NoRecovery:
         """Return a copy that further samples do not change."""
-        other = copy(self)
+        other = copied(self)
         if self.pause is not None:
             other.pause = _Pause(self.pause.before, self.pause.after.copy())
         return other
