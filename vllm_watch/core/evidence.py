@@ -163,7 +163,7 @@ def _went_on(run: Run, at: float, moment: Moment) -> bool:
 
 
 def _weigh_end(found: Evidence, at: float, moment: Moment) -> None:
-    """A `Shutting down` in the twin means stopped only if the run has no death line."""
+    """A `Shutting down` in the `.err` file means stopped only if the run has no death line."""
     event = moment.event
     if event.kind == "shutting_down" and event.twin and found.death is None and found.stop is None:
         found.stop, found.stop_text = at, event.text

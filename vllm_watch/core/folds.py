@@ -2,7 +2,7 @@
 
 A step keeps the sum of its samples, their number, the lowest and the highest. Wider steps are made
 from finer ones. After late, moved or thinned samples, and with another cadence, all steps are made
-again: they do not depend on when they were first asked for.
+again, so that they are the same whenever they are first asked for.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Folds:
             del self._widths[next(iter(self._widths))]
 
     def _extend(self) -> None:
-        """Fold complete rounds (a line of each engine): half a cadence lies before the next."""
+        """Fold complete rounds (a line of each engine): the next line is half a cadence later."""
         series = {engine: self._run.series[engine] for engine in self._engines}
         newest = max((one.times[-1] for one in series.values() if one.times), default=-math.inf)
         held = newest - HELD_CADENCES * self._cadence

@@ -26,7 +26,7 @@ class TimesGate:
     """How much a stretch of log must hold before its mean times are shown."""
 
     answered: int = 30
-    """Requests answered, beyond those that are still in flight at the end."""
+    """Requests answered, minus those that are still in flight at the end."""
     lines: int = 10
     """Stats lines, of all engines together."""
     aborted_share: float = 0.05

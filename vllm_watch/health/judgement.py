@@ -2,10 +2,10 @@
 
 A judgement is a function of the run's samples, its start-up facts and the settings, in the order of
 time. So the way a log was read does not matter. `extend` judges what came: by columns for many
-samples (a log read once), sample by sample for few (live, a line per engine each ten seconds). Late
-and amended lines, and a changed name of the server, move the first row to judge again back; states
-at earlier rows are kept to restart from. Rows before the oldest sample still kept are never judged
-again.
+samples (a log read once), sample by sample for few (live, a line per engine each ten seconds).
+After late or amended lines, or a changed name of the server, judging begins again at an earlier
+row: the states of some rows are kept for that. Rows before the oldest sample still kept are never
+judged again.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Rounds:
         return size - len(self.engines) if size > 1 and ALL_ENGINES not in self.engines else None
 
     def _seen_capacity(self, time: float) -> tuple[float, int]:
-        """Return how many requests would fill the KV caches, and how many engines these are.
+        """Return how many requests would fill the KV caches, and for how many engines.
 
         The number is a sum over the engines. For each engine it is the median of level × running ÷
         KV usage over the last minute.
@@ -181,7 +181,7 @@ class Rounds:
         return sum(medians), len(medians)
 
     def _imbalance(self) -> float | None:
-        """Return how uneven the round is that the newest line ends, None if it ends no round."""
+        """Return how uneven the round is if the newest line completes one, else None."""
         row = self._newest
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None

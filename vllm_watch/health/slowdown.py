@@ -47,7 +47,7 @@ class Busy(NamedTuple):
 
 _WIDTH = len(Busy._fields)
 _NEXT_BEGUN = 2 * _WIDTH - 1
-"""From the first field of a sample to the last one of the next sample, `begun`."""
+"""Distance from a sample's first field to `begun`, the last field of the next sample."""
 
 
 class LastMinutes:
@@ -66,7 +66,7 @@ class LastMinutes:
         self.ran = array("d", sorted(self._packed[3::_WIDTH]))
         """The numbers running, sorted."""
         self.running, self.rates = sum(self.ran), sum(self._packed[2::_WIDTH])
-        """Sums, not quite exact: exact ones are added in the order of time."""
+        """Running sums, with rounding errors; exact ones are added in the order of time."""
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -148,7 +148,7 @@ class Watches:
         self._guards: tuple[Guards | None, ...] = (None,) * len(self.rules)
         """What keeps each rule as it is, None if every row may change it …"""
         self._is_open, self._limits = bool(self.rules), _NO_LIMITS
-        """… whether there is such a rule, and what keeps the others."""
+        """… whether every row may change one of them, and what keeps the others."""
 
     def copy(self) -> Watches:
         """Return a copy that further rows do not change."""

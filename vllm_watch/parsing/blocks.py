@@ -31,8 +31,8 @@ FIRST_LINES, MOST_LINES = 64, 4_096
 MANY_BYTES = 4_096
 """From this size on, a text may be read as lines of one shape together."""
 SHORT, MIXED = 8, 16
-"""With unknown lines once in `SHORT` lines or more often, the next `MIXED` blocks are read as small
-ones: searching a whole block costs half of searching it text by text."""
+"""If one line in `SHORT`, or more, is unknown, the next `MIXED` blocks are read as small ones:
+searching a whole block costs half of searching it text by text."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 

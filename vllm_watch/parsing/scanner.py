@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_ENVELOPES = 1_000
 """Messages of other processes that may run into a line; the rest of the line is skipped."""
 LARGE_BLOCK = 256 * 1024
-"""From this size in bytes on, a block may be read as a large one; a stats line adds 1,000."""
+"""From this size in bytes on, a block may be read as large; a stats line counts as 1,000 more."""
 SIFTED = 64 * 1024
 """From this size in bytes on, the usual access lines of a small block are removed first."""
 WORTH_IT = 2 << 20

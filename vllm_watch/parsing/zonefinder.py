@@ -102,9 +102,9 @@ _OUTER = lazy(
 _OUTER_LENGTH = 48
 """Most bytes of such a stamp, with the blank or the line end after it."""
 _HYPHENS = 3
-"""Both stamps have so many at least."""
+"""Hyphens that two stamps and the text between them have at least."""
 _LONGEST_PAIR = 512
-"""Both stamps and the text between them have fewer bytes than this: a line may hold thousands."""
+"""Both stamps and the text between them have fewer bytes than this: a line may be very long."""
 
 
 class OuterStamp(NamedTuple):

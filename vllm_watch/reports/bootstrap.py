@@ -15,8 +15,8 @@ over the replicates, times Student's t with (blocks − 1) degrees of freedom on
 since with few blocks a normal interval would be too narrow.
 
 Between two equal runs (400 simulated pairs of autoregressions each) it finds a difference at 95 %
-in 2 to 8 % with r up to 0.5, and in 7 to 14 % with r = 0.8 and 200 to 20 samples; a test that
-treats the samples as independent does so in up to 57 %.
+in 2 to 8 % with r up to 0.5, and with r = 0.8 in 7 % with 200 samples and in 14 % with 20; a test
+that treats the samples as independent does so in up to 57 %.
 """
 
 from __future__ import annotations

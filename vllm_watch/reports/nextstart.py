@@ -46,7 +46,7 @@ _MEASURED_IN_CACHE = ("max-num-seqs", "max-model-len", "kv-cache-dtype")
 _ONE_API_SERVER_EACH = (0, 18)
 """Release since which each data-parallel engine gets an API server.
 
-Then no stats lines are written. A count of 1 is not in `non-default args`.
+Then no stats lines are written. Whether a count of 1 was given is not in `non-default args`.
 """
 _ONE_API_SERVER = (
     "without it vLLM starts one API server for each engine and writes no stats lines; "

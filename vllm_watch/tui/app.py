@@ -204,7 +204,7 @@ class VllmWatch(App[int]):
             self.push_screen(Palette(id="--command-palette"))
 
     def _dashboard(self) -> Dashboard:
-        """Return the dashboard; log lines are found again in the dialects that are read."""
+        """Return the dashboard; it finds lines of a log again with the same formats."""
         formats = self._ingest.formats
 
         def lines(path: str, since: float, until: float, tz: tzinfo) -> Excerpt:

@@ -55,8 +55,8 @@ def curve(
 
     Thinned samples give their lowest and their highest value, so that peaks stay visible; without
     `extremes` their mean. In a window of many samples each step of time gives its mean, lowest and
-    highest value. Extremes of several engines are added up as if they had been reached together,
-    which is an upper bound.
+    highest value. Extremes of several engines are added up as if they had been reached together:
+    the highest is then an upper bound, the lowest a lower bound.
     """
     kind = Kind(metric, (metric,))
     return _curve(server, engine, kind, (start, end), extremes=extremes)

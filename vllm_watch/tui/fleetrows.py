@@ -48,7 +48,7 @@ class FleetRows:
         self._places: dict[str, int] = {}
         """Where the row of each server is among those shown."""
         self._followed = -math.inf
-        """The present moment up to which rows were updated, −∞ after any other moment."""
+        """The present up to which rows were updated, −∞ if they are those of another moment."""
         self._revision = 0
         """The store's revision at that moment."""
         self._due = Due()

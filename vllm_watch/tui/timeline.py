@@ -15,7 +15,7 @@ Window = tuple[float, float]
 """Beginning and end of a stretch of time."""
 
 STEPS = 60
-"""A window moves in so many steps of its width; nothing is redrawn between two of them."""
+"""Steps in which a window moves by its width; nothing is redrawn between two of them."""
 
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Speeds that `faster` and `slower` step through."""
