@@ -201,7 +201,7 @@ def _summary(snapshot: Snapshot, verdicts: list[Verdict], code: int) -> str:
         return f"{counts}; {unreadable[0]}"
     if code == OK:
         return f"{counts}{_total(verdicts)}"
-    first = worst_first(chosen)[0]
+    first = min(chosen, key=_importance)
     return f"{counts}; {first.now.server.name}: {first.text}"
 
 

@@ -39,7 +39,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     if worst is None:
         return _all_well(view)
     others = view.problems.troubled - 1
-    aside = f"+{_servers(others).replace(' ', ' more ')}" if others > 0 else ""
+    aside = f"+{_servers(others, 'more ')}" if others > 0 else ""
     if worst.row.state.name in ("dead", "ended"):
         return _death(view, worst, aside)
     finding = worst.finding
@@ -126,5 +126,5 @@ def _all_well(view: ScreenView) -> Verdict:
     return Verdict("✓", "good", ("all well: " + ", ".join(facts), "all well"))
 
 
-def _servers(number: int) -> str:
-    return f"{number:,} server" + ("" if number == 1 else "s")
+def _servers(number: int, which: str = "") -> str:
+    return f"{number:,} {which}server" + ("" if number == 1 else "s")
