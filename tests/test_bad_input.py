@@ -132,10 +132,14 @@ def test_a_mistake_of_ours_is_not_called_one_of_the_user(monkeypatch: pytest.Mon
     [
         (["summary", "a.log", "--jsno"], "--jsno; did you mean --json?; see vllm-watch summary"),
         (["formats", "check", "a.log", "--foo"], "--foo; see vllm-watch formats check --help"),
-        (["a.log", "--speed", "3"], "--speed 3; see vllm-watch watch --help"),
+        (["a.log", "--speed", "3"], "--speed; see vllm-watch watch --help"),
+        (["export", "a.log", "--fol", "-o", "-"], "--fol; did you mean --follow?; see"),
+        (["export", "a.log", "--re", "5s"], "--re; did you mean --resample or --recorded?; see"),
+        (["export", "a.log", "--out=a.csv"], "--out; did you mean --output?; see"),
+        (["run", "--str", "--", "vllm", "serve", "--por"], "--str; did you mean --strict?; see"),
     ],
 )
-def test_an_unknown_option_names_the_nearest_one_of_its_command(
+def test_an_unknown_or_shortened_option_names_the_nearest_ones_of_its_command(
     words: list[str], hint: str, capsys: Output
 ) -> None:
     assert main(words) == 2

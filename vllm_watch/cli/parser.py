@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import sys
 
@@ -53,8 +54,11 @@ class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and exit code 2; it marks values that are files."""
 
     def __init__(self, **options: Any) -> None:
-        """Accept argparse's arguments."""
-        super().__init__(formatter_class=_formatter, **options)
+        """Accept argparse's arguments; options must be written in full.
+
+        A script that shortens an option would break once another begins with the same letters.
+        """
+        super().__init__(formatter_class=_formatter, allow_abbrev=False, **options)
 
     def add_argument(self, *names: str, **how: Any) -> argparse.Action:
         """Add an argument, with the kind of value for a shell's completion."""
@@ -66,15 +70,30 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def parse_known_args(self, *words: Any, **how: Any) -> Any:
-        """Read the words of this command; refuse unknown ones here, where its options are known."""
+        """Read the words of this command; refuse unknown ones here, where its options are known.
+
+        Unknown options come first: argparse would say that a required one is missing instead.
+        """
+        if self._subparsers is None:
+            for word in itertools.takewhile("--".__ne__, words[0] or ()):
+                name = word.partition("=")[0]
+                known = name in self._option_string_actions
+                if name.startswith("--") and " " not in name and not known:
+                    self._refuse(name)
         found, rest = super().parse_known_args(*words, **how)
         if rest:
-            import difflib
-
-            near = difflib.get_close_matches(rest[0], self._option_string_actions, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+            self._refuse(*rest)
         return found, rest
+
+    def _refuse(self, *words: str) -> None:
+        """Refuse words, and name the options that the first one may mean."""
+        import difflib
+
+        known, meant = self._option_string_actions, words[0]
+        near = [name for name in known if meant.startswith("--") and name.startswith(meant)]
+        near = near or difflib.get_close_matches(meant, known, 1)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print a help text; argparse would ignore a full disk."""
