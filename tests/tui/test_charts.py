@@ -6,11 +6,11 @@ import math
 import subprocess
 import sys
 import threading
-import time as clock
 from dataclasses import replace
 from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -28,7 +28,7 @@ from tests.tui.chartsamples import (
     rows,
     spec,
 )
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, draw_panel
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, draw, draw_panel
 
 LIMIT = "⠁⠂⠄⡀"
 """What limits are drawn with."""
@@ -329,12 +329,16 @@ def test_threads_draw_the_same_picture() -> None:
     assert all(each == wanted for each in seen)
 
 
-@pytest.mark.parametrize(("samples", "budget_s"), [(360, 1.0), (100_000, 2.0)])
-def test_drawing_is_quick(samples: int, budget_s: float) -> None:
-    """Generous bounds: the machine may be busy; the benchmark measures."""
-    series = line([float(n * 37 % 1000) for n in range(samples)], step=900 / samples)
-    rows(spec(series))
-    began = clock.perf_counter()
-    for _ in range(4):
-        rows(spec(series))
-    assert clock.perf_counter() - began < budget_s
+@pytest.mark.parametrize("samples", [360, 100_000])
+def test_a_long_history_draws_no_more_points(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plotted: list[int] = []
+    plot = draw._plot
+
+    def counted(xs: list[float], *rest: Any) -> list[str]:
+        plotted.append(len(xs))
+        return plot(xs, *rest)
+
+    monkeypatch.setattr(draw, "_plot", counted)
+    rows(spec(line([float(n * 37 % 1000) for n in range(samples)], step=900 / samples)), width=60)
+    # The lowest and the highest value of each column; the scale takes five of the columns.
+    assert plotted == [2 * (60 - 5)]
