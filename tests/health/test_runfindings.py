@@ -86,8 +86,23 @@ def test_a_death_is_reported_first_and_one_saturation_once() -> None:
 
 def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
     found = {one.id: one for one in of(reader()(log_of("h100_long_context")))}
+    assert found["kv-cache-low"].title == "Room at first: KV cache 25 %"
     assert found["kv-cache-low"].remedy == "send no more requests: contexts grew later"
     assert "81 %" in found["kv-cache-low"].formula
+
+
+@pytest.mark.parametrize(
+    ("capture", "expect"),
+    [
+        ("h100_baseline_eager", "1.4 to 2 times the tokens per second; a longer start-up"),
+        ("cpu_one_file", "this device compiles but captures no graphs: measure the gain"),
+        # It ended before it named its device, a CPU.
+        ("cpu_port_in_use", "on a GPU 1.4 to 2 times the tokens per second"),
+    ],
+)
+def test_only_a_gpu_is_promised_more_tokens_with_graphs(capture: str, expect: str) -> None:
+    (found,) = (one for one in of(reader()(log_of(capture))) if one.id == "eager-mode")
+    assert found.expect == expect
 
 
 @pytest.mark.parametrize(

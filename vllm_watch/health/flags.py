@@ -77,8 +77,10 @@ def with_advice(finding: Finding, advice: Advice | None, facts: Mapping[str, flo
     """Return a finding with the flags of an advice and what they cost, if there is one."""
     if advice is None:
         return finding
+    heading, colon, figures = finding.title.partition(":")
     return replace(
         finding,
+        title=(advice.heading or heading) + colon + figures,
         remedy=advice.remedy,
         flags=advice.flags,
         in_turn=advice.in_turn,

@@ -37,6 +37,8 @@ class Advice:
     expect: str = ""
     in_turn: bool = False
     """The flags are alternatives or later steps: try one after the other."""
+    heading: str = ""
+    """What the finding's title begins with, up to its colon, if the rule's words do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
