@@ -229,7 +229,12 @@ def test_a_log_that_cannot_be_read_is_not_unchanged(tmp_path: Path, capsys: Outp
 
 def test_an_archive_without_a_run(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "other.log").write_text("no line of vLLM\n")
-    archived(capsys, tmp_path / "other.log", "-o", tmp_path / "archive")
+    (tmp_path / "empty.log").write_text("")
+    assert main(["archive", str(tmp_path), "-o", str(tmp_path / "archive")]) == 0
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"vllm-watch: {tmp_path}/empty.log: has no vLLM line",
+        f"vllm-watch: {tmp_path}/other.log: has no vLLM line",
+    ]
     assert main(["runs", str(tmp_path / "archive")]) == 1
     assert capsys.readouterr().err == f"vllm-watch: {tmp_path / 'archive'}: no run of vLLM in it\n"
 

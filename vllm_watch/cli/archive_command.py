@@ -103,11 +103,14 @@ def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> It
 
 
 def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
-    """Report what was archived; return 1 if a log could not be."""
+    """Report what was archived, and logs without a run; return 1 if a log could not be read."""
     failed = [archived for archived in done if archived.trouble]
     for archived in failed:
         say(archived.trouble)
     good = [archived for archived in done if not archived.trouble]
+    for archived in good:
+        if not archived.runs:
+            say(f"{archived.source}: has no vLLM line")
     runs, samples = sum(a.runs for a in good), sum(a.samples for a in good)
     write(
         f"{folder}: {len(good):,} logs archived ({runs:,} runs, {samples:,} samples), "
