@@ -300,7 +300,7 @@ def test_the_verdict_and_the_findings_stand_before_the_figures(
     assert places == sorted(places)
     if not form:
         assert out.count("engine core exited unexpectedly") == 2  # the verdict and the finding
-        assert "died 08:51:43: engine core exited unexpectedly; the log names no cause" in out
+        assert "died 08:51:43: engine core exited unexpectedly; before: KV cache full" in out
 
 
 def test_markdown_renders_hostile_names_as_they_are(tmp_path: Path, capsys: Output) -> None:

@@ -42,8 +42,6 @@ class Reason:
     """What the format files call it: `out of memory`, `port in use` …"""
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the line itself, by the names of the format files."""
-    vague: bool = False
-    """Whether all lines only say that it is over: the log names no cause."""
 
     @property
     def by_hand(self) -> bool:
@@ -77,9 +75,8 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
     # An event is preferred to the plain lines around it. A traceback counts by its error, not by
     # its headline.
     events = [line for line in lines if line.kind] or lines
-    clear = next((line for line in events if "vague" not in line.fields), None)
-    first = clear or next(iter(events), None)
-    return None if first is None else replace(_reason(first, []), vague=clear is None)
+    clear = [line for line in events if "vague" not in line.fields]
+    return next((_reason(line, []) for line in clear or events), None)
 
 
 def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:

@@ -54,8 +54,6 @@ class ServerState:
     """Why it died, as the format files name it (`out of memory` …), or why it has no stats."""
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
-    vague: bool = False
-    """Whether the log says that the run is over, but not why."""
 
 
 def judge(
@@ -74,9 +72,8 @@ def judge(
     evidence = evidence_at(run, now, saved=saved)
     if evidence.death is not None:
         reason = evidence.reason
-        return ServerState(
-            "dead", _known(evidence.death), reason.text, reason.cause, reason.figures, reason.vague
-        )
+        since = _known(evidence.death)
+        return ServerState("dead", since, reason.text, reason.cause, reason.figures)
     if evidence.stop is not None:
         return ServerState("stopped", _known(evidence.stop), evidence.stop_text)
     quiet = now - _quiet_since(run, now, live=live)

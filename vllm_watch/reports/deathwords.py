@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from vllm_watch.core.figures import duration
 from vllm_watch.core.patterns import lazy
+from vllm_watch.core.states import ServerState
 from vllm_watch.health.finding import Finding
-from vllm_watch.health.findings import UNPROVED
+from vllm_watch.health.findings import unproved
 
 _BEFORE = "before that: "
 IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free")
 """The condition shown with advice to use more of a GPU, the longest form first."""
-FIRST = "read its error"
-"""The first step after a death without a named cause; the flags are the second."""
+FIRST = tuple(f"read {what}, fix it, restart" for what in ("its first error", "its error", "error"))
+"""The steps after a death without a named cause, the longest form first; then come the flags."""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 
 
@@ -28,41 +29,41 @@ def held_at(findings: Iterable[Finding], end: float | None) -> Finding | None:
 
 
 def death_lines(
-    head: str, whys: Sequence[str], before: Finding, end: float | None, *, named: bool
+    heads: tuple[str, str], whys: Sequence[str], before: Finding, state: ServerState
 ) -> tuple[tuple[str, str], ...]:
-    """Return the texts for a death at `end` after a fault that is not proved to be its cause.
+    """Return the texts for a death (`state`) after a fault that is not proved to be its cause.
 
-    `head` says who died and when; `whys` are the log's own words, the longest form first. Each text
-    is a pair of words and advice, the longest first. The advice has the order of the findings:
-    first the error, then the flags. The order of importance is: the log's own words, the fault
-    before, the flags with the condition they depend on, and last the note that the log names no
-    cause (if it is not `named`). A flag is never shown without its condition; without room for both
-    there is only the first step, or the note.
+    `heads` say who died and when, and only who; `whys` are the log's own words, the longest form
+    first. Each text is a pair of words and advice, the longest first. The advice has the steps of
+    the findings in their order, and only its end can be missing: a flag is never shown without its
+    condition. Words give way to advice: what to change must be seen.
     """
     what = before.title.removeprefix(_BEFORE).partition(":")[0]
-    length = how_long(before, end)
+    length = how_long(before, state.since)
     lasted = f" for {length}" if length else ""
-    unnamed, short = ("", "") if named else ("; the log names no cause", "; no cause named")
-    perhaps = f", {UNPROVED}" if named else ""
     tails = (
-        f"{unnamed}; before: {what}{lasted}{perhaps}",
-        f"{unnamed}; before: {what}{lasted}",
-        f"{unnamed}; {before.word} before",
-        f"{short}; {before.word} before",
+        f"; before: {what}{lasted}, {unproved(state)}",
+        f"; before: {what}{lasted}",
+        f"; {before.word} before",
     )
-    heads = [*(f"{head}: {why}" for why in whys), head]
+    head, who = heads
+    told = [f"{head}: {why}{tail}" for tail in tails for why in whys]
+    told += [f"{head}, {before.word} before", f"{who}, {before.word} before"]
+    told.append(f"{who}, {before.word}")
     advised = with_condition(flag_words(before), before)
     bare = with_condition(" ".join(before.flags), before)
-    steps = [f"{FIRST}, then try {flags}" for flags in dict.fromkeys((*advised, *bare))]
-    lines = [(each + tails[0], step) for each in heads[:1] for step in steps[: len(advised)]]
-    for tail in (tails[-1], f"; {before.word} before"):
-        lines += [(each + tail, step) for each in heads[:-1] for step in steps[: len(advised)]]
-    short = f"{head}, {before.word} before"
-    lines += [(short, step) for step in steps]
-    lines += [(each + tails[-1], f"{FIRST}, restart") for each in heads[:-1]]
-    lines += [(short, f"{FIRST}, restart"), (short, FIRST)]
-    lines += [(each + tail, "") for each in heads for tail in tails]
-    return tuple(dict.fromkeys([*lines, *((each, "") for each in heads)]))
+    lines = [(words, step) for words in told for step in _whole(advised)]
+    lines += [(words, step) for words in told[-3:] for step in _whole(bare)]
+    lines += [(words, step) for words in told for step in FIRST]
+    lines += [(words, step.partition(",")[0]) for words in told[-3:] for step in FIRST]
+    lines += [(words, "") for words in (*told, *(f"{head}: {why}" for why in whys), head)]
+    return tuple(dict.fromkeys(lines))
+
+
+def _whole(flags: Sequence[str]) -> list[str]:
+    """Return all steps after a death, the last of them with `flags`, the longest form first."""
+    joined = [f" with {each}" if each.startswith("--") else f": {each}" for each in flags]
+    return [first + last for first in FIRST for last in joined]
 
 
 def how_long(before: Finding, end: float | None) -> str:

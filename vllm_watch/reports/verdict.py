@@ -76,9 +76,8 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     own = own or next(iter(of_server), None)
     before = held_at((one for one in loud if one is not own), state.since)
     if before is not None and not state.cause:
-        named = state.name == "dead" and not state.vague
         whys = [_short(state.why)] if state.why else []
-        words, remedy = death_lines(when, whys, before, state.since, named=named)[0]
+        words, remedy = death_lines((when, when), whys, before, state)[0]
         return Verdict("✖", "critical", words, remedy)
     why = f": {state.cause or _short(state.why)}" if state.cause or state.why else ""
     remedy = _remedy(own) if own is not None else ""

@@ -61,21 +61,21 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
     """Say when it died, of what or after what, and what to change."""
     row = worst.row
     past = None if row.state.since is None else row.moment - row.state.since
-    when = "died" if row.state.name == "dead" else "ended"
+    word = when = "died" if row.state.name == "dead" else "ended"
     if past is not None and row.state.since is not None:
         ago = past >= DAY
         when += f" {duration(past)} ago" if ago else f" {clock(row.state.since, view.tz)}"
     short, cause = row.short, row.state.cause
     before = None if cause else _before(row)
     if before is not None:
-        head, named = f"{short} {when}", row.state.name == "dead" and not row.state.vague
-        pairs = death_lines(head, row.ending, before, row.state.since, named=named)
+        heads = f"{short} {when}", f"{short} {word}"
+        pairs = death_lines(heads, row.ending, before, row.state)
         pairs = tuple((words, with_key(advice, short=True)) for words, advice in pairs)
         whole, flags = pairs[0]
         remedies = (flags,) if flags else ()
-        return Verdict("✖", "critical", (whole, f"{short} {when[:5]}"), remedies, aside, pairs)
+        return Verdict("✖", "critical", (whole, f"{short} {word}"), remedies, aside, pairs)
     why = [f": {each}" for each in ([cause] if cause else row.ending)]
-    words = (*(f"{short} {when}{each}" for each in why), f"{short} {when}", f"{short} {when[:5]}")
+    words = (*(f"{short} {when}{each}" for each in why), f"{short} {when}", f"{short} {word}")
     return Verdict("✖", "critical", words, _remedy(worst), aside)
 
 

@@ -7,8 +7,10 @@ from rich.cells import cell_len
 from vllm_watch.core.patterns import lazy
 from vllm_watch.tui.keys import key_name
 
-_ERRORS = lazy(r"\b(?:errors|first error|its error)\b")
+_ERRORS = lazy(r"\b(?:errors|first error|its error|read error)\b")
 _CLAUSE = lazy(r"[,;:] | \(")
+LOST = 4
+"""A last line shorter than this part of the width looks lost."""
 _FLAG = lazy(r" (?=--|unless |if )")
 """Where advice with flags may go on in another line."""
 
@@ -40,7 +42,22 @@ def shortened(text: str, width: int, least: int = 1) -> str:
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:
-    """Return text on at most `most` lines of `width` cells; only the last one can be cut."""
+    """Return text on at most `most` lines of `width` cells; only the last one can be cut.
+
+    A word or two alone on the last line look lost: then the lines share the words evenly.
+    """
+    lines = _wrapped(text, width, most)
+    if len(lines) > 1 and cell_len(lines[-1]) < width / LOST:
+        for narrower in range(width - 1, width // 2, -1):
+            even = _wrapped(text, narrower, most)
+            longer = cell_len(even[-1]) > cell_len(even[0])
+            if longer or len(even) > len(lines) or " ".join(even) != " ".join(lines):
+                break
+            lines = even
+    return lines
+
+
+def _wrapped(text: str, width: int, most: int) -> list[str]:
     lines: list[str] = []
     words = text.split(" ")
     while words and len(lines) < most - 1:

@@ -12,7 +12,7 @@ from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.figures import DAY, age, clock
 from vllm_watch.core.patterns import lazy
 from vllm_watch.health.finding import Finding
-from vllm_watch.health.findings import UNPROVED
+from vllm_watch.health.findings import unproved
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
 from vllm_watch.tui.problems import Problem
@@ -59,8 +59,8 @@ class Block:
     """The line of the advice with which its second step begins."""
     style: str = ""
     arrow: str = "→ "
-    unproved: bool = False
-    """Whether it may have caused a death; its reason or the right edge of its head says so."""
+    unproved: str = ""
+    """That it may have caused a death: its reason or the right edge of its head says so."""
     loud: bool = True
     place: int | None = None
     """Its finding in the view, None for notes."""
@@ -116,7 +116,7 @@ class Block:
         remedy = self._remedy()
         times = self.times
         if self.unproved and not self.rows:
-            times = [*(f"{UNPROVED}, {time}" for time in times), UNPROVED]
+            times = [*(f"{self.unproved}, {time}" for time in times), self.unproved]
         head = self._timed(times)
         if remedy:
             last = self._beside(remedy[-1], [more, more.partition(":")[0]] if more else [])
@@ -211,7 +211,7 @@ def finding_block(
         advice.whole,
         detail if width >= WORDY else "",
         advice.then,
-        unproved=width >= WORDY and _is_unproved(problem),
+        unproved=unproved(problem.row.state) if width >= WORDY and _is_unproved(problem) else "",
         quotes=_quotes(problem),
         loud=problem.loud,
     )
@@ -270,8 +270,9 @@ def _title(
         return words if cell_len(words) <= room else f"died, {before.finding.word} before", detail
     if not wordy and _is_unproved(problem):
         length = how_long(finding, state.since)
-        lasted = [f"before: {finding.word} {length}, {UNPROVED}"] if length else []
-        heads = (*lasted, f"before: {finding.word}, {UNPROVED}", f"{finding.word} before")
+        lasted = f" for {length}" if length else ""
+        ends = (f"{lasted}, {unproved(state)}", lasted, "")
+        heads = [f"before: {finding.word}{end}" for end in ends]
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
@@ -318,7 +319,7 @@ def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
     if finding.until is not None:
         end = clock(finding.until, tz)
         to_the_end = state.since is not None and finding.until >= state.since
-        return [f"{at}–{end}", f"since {at}" if to_the_end else f"until {end}"]
+        return [f"{at}–{end}", f"from {at}" if to_the_end else f"until {end}"]
     over = state.name in ("dead", "ended")
     past = problem.row.moment - finding.since
     if past >= DAY:
