@@ -37,7 +37,7 @@ from vllm_watch.sources.chunks import Chunk, LineCutter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-SECTION = 8
+SECTION = 4
 """Blocks that the other process claims together."""
 LEAD = 2 * SECTION
 """Fewest blocks between the reader and a section when the section is claimed.

@@ -30,7 +30,7 @@ FIRST_LINES, MOST_LINES = 64, 4_096
 """Lines read together: few while some are unknown, since unknown lines teach new shapes."""
 MANY_BYTES = 4_096
 """From this size on, a text may be read as lines of one shape together."""
-SHORT, MIXED = 8, 16
+SHORT, MIXED = 8, 8
 """If one line in `SHORT`, or more, is unknown, the next `MIXED` blocks are read as small ones:
 searching a whole block costs half of searching it text by text."""
 KEPT_MEMORY = 8 << 20

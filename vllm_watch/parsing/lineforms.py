@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -20,6 +20,8 @@ MOST_TEXTS = 8
 """Most repeated texts that are kept."""
 WORD = 8
 """Bytes at a line's end that are compared first."""
+PIECE = 512 * 1024
+"""Bytes that are searched together."""
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that an address may contain: no blank and no quote, so hardly ever a word."""
 View: TypeAlias = Callable[[int], Any]
@@ -33,7 +35,13 @@ def view_of(block: bytes) -> View:
 
 def foreign_in(text: bytes) -> int:
     """Return how many bytes of a text cannot belong to an address."""
-    return int(np.count_nonzero(np.frombuffer(text, np.uint8) - np.uint8(_FIRST) > _SPAN))
+    pieces = pieces_of(np.frombuffer(text, np.uint8))
+    return sum(int(np.count_nonzero(piece - np.uint8(_FIRST) > _SPAN)) for piece in pieces)
+
+
+def pieces_of(text: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Yield a text in pieces, of which copies fit the caches; at least one, which may be empty."""
+    return (text[at : at + PIECE] for at in range(0, max(1, len(text)), PIECE))
 
 
 class Form:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from vllm_watch.core.dataclass import dataclass
 
-BLOCK = 2 << 20
+BLOCK = 4 << 20
 """Bytes per read: large enough that most of the time goes into searching."""
 
 LONGEST_LINE = 8 << 20
