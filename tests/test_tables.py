@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from vllm_watch.core import patterns
 from vllm_watch.locations import builtin_formats_folder, cache_folder
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.formatfiles import load_formats
-from vllm_watch.tables import keep_tables, kept_tables
+from vllm_watch.tables import keep_patterns, keep_tables, kept_tables, remember_patterns
 
 FORMAT = """
 name = "mine"
@@ -77,3 +78,23 @@ def test_a_file_that_becomes_wrong_is_refused_although_it_was_right_before(tmp_p
     os.utime(path)
     with pytest.raises(FormatError, match="gives None"):
         load_formats([path])
+
+
+def test_patterns_are_kept_between_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(patterns, "known", {})
+    monkeypatch.setattr(patterns, "used", {})
+    remember_patterns()
+    keep_patterns()
+    assert (patterns.known, list(tmp_path.iterdir())) == ({}, [])
+    patterns.compiled(rb"a(?P<b>\d)")
+    keep_patterns()
+    remember_patterns()
+    assert list(patterns.known) == [(rb"a(?P<b>\d)", 0)]
+    monkeypatch.setattr(patterns, "used", {})
+    monkeypatch.setattr(patterns, "MOST", 1)
+    patterns.compiled("new")
+    keep_patterns()  # one too many: the one that this start did not use is forgotten
+    patterns.known.clear()
+    remember_patterns()
+    assert list(patterns.known) == [("new", 0)]

@@ -1,5 +1,7 @@
 """TOML files that come with the program or are the user's, parsed and checked once per change.
 
+Regular expressions are kept, too, compiled.
+
 Parsing and checking the format files takes as long as everything else in `status`. Tables that
 passed their checks are kept in the user's cache folder, in the form of Python's compiled code, with
 the names, sizes and modification times of the files. While those are unchanged, the tables are read
@@ -14,12 +16,15 @@ import sys
 from collections.abc import Sequence
 
 from vllm_watch import __version__
-from vllm_watch.core.hints import Any, TypeAlias
+from vllm_watch.core import patterns
+from vllm_watch.core.hints import Any, TypeAlias, cast
 from vllm_watch.locations import cache_folder
 
 Tables: TypeAlias = "list[dict[str, Any]]"
 
 
+_PATTERNS = f"patterns-{sys.hexversion:x}"
+"""Each version of Python compiles in its own way."""
 _PRIME = 4_294_967_291
 """Identifies a set of files in the name of its cache file."""
 
@@ -65,3 +70,20 @@ def _state(paths: Sequence[str | os.PathLike[str]]) -> list[list[str | int]]:
         status = os.stat(path)
         state.append([os.fspath(path), status.st_mtime_ns, status.st_size])
     return state
+
+
+def remember_patterns() -> None:
+    """Read what the patterns of earlier starts are compiled to."""
+    for kept in kept_tables(_PATTERNS, ()) or ():
+        patterns.known.update(cast("dict[patterns.Key, bytes]", kept))
+
+
+def keep_patterns() -> None:
+    """Keep what new patterns of this process are compiled to; forget unused ones if too many."""
+    known = patterns.known
+    codes = {key: patterns.code_of(*key) for key in patterns.used if key not in known}
+    new: Any = {key: code for key, code in codes.items() if code is not None}
+    if new:
+        few = len(known) + len(new) <= patterns.MOST
+        kept = {key: code for key, code in known.items() if few or key in patterns.used}
+        keep_tables(_PATTERNS, (), [kept | new])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -17,7 +18,7 @@ def main(words: Sequence[str] | None = None) -> int:
     listed = sys.argv[1:] if words is None else list(words)
     try:
         arguments = parse(listed)
-        code: int = module_of(arguments.command).run(arguments)
+        code = _run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk or a closed pipe must be noticed here, not at exit
         return code
@@ -37,6 +38,16 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _failed(listed, text, FAILED)
         _drop_output()
         return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run the command; patterns that it compiles are kept for the next start."""
+    from vllm_watch.tables import keep_patterns, remember_patterns
+
+    remember_patterns()
+    code: int = module_of(arguments.command).run(arguments)
+    keep_patterns()
+    return code
 
 
 def _failed(words: list[str], text: str, code: int) -> int:

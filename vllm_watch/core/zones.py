@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, timedelta, timezone, tzinfo
 
 from vllm_watch.core.patterns import lazy
 
-_OFFSET = lazy(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
+_OFFSET = lazy(r"(?a)([+-])(\d{1,2})(?::?(\d{2}))?")
 _UTC_NAMES = frozenset({"utc", "z"})
 _EAST_MOST = timedelta(hours=14)
 """No clock on earth is further ahead of UTC."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.patterns import lazy
+from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.patterns import broken, lazy
 from vllm_watch.core.records import FieldValue
 from vllm_watch.parsing.dicts import read_dict
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.parts import DIGITS
+
+if TYPE_CHECKING:
+    import re
 
 CONVERTERS: dict[str, Callable[[str], FieldValue]] = {
     "str": str,
@@ -81,7 +84,7 @@ def event_form(table: Mapping[str, object], where: str, *, checked: bool = False
         types = {name: CONVERTERS[text] for name, text in _strings(table, "fields").items()}
     except KeyError as error:
         raise FormatError(f"{where}: an event needs {error}") from error
-    except re.error as error:
+    except broken() as error:
         raise FormatError(f"{where}: pattern does not compile: {error}") from error
     constants = {**_strings(table, "set")}
     return EventForm(

@@ -8,14 +8,13 @@ other values is refused at load.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import Any
-from vllm_watch.core.patterns import lazy
+from vllm_watch.core.hints import TYPE_CHECKING, Any
+from vllm_watch.core.patterns import broken, compiled, lazy
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines
 from vllm_watch.parsing.envelope import GROUPS as ENVELOPE_GROUPS
@@ -36,6 +35,9 @@ from vllm_watch.parsing.samples import (
 )
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
 from vllm_watch.tables import keep_tables, kept_tables
+
+if TYPE_CHECKING:
+    import re
 
 _COUNTED = "samples: counted"
 """Key of the number of samples in a table that is kept without them."""
@@ -133,7 +135,7 @@ def _naming(path: str) -> Iterator[None]:
         raise
     except KeyError as error:
         raise FormatError(f"{path}: {error} is missing") from error
-    except re.error as error:
+    except broken() as error:
         raise FormatError(f"{path}: pattern does not compile: {error}") from error
     except (AttributeError, IndexError, TypeError) as error:
         raise FormatError(f"{path}: is not a valid format file: {error}") from error
@@ -142,7 +144,7 @@ def _naming(path: str) -> Iterator[None]:
 def _pattern(entry: Mapping[str, Any], *groups: str, checked: bool) -> str:
     """Return the pattern of an entry, if it compiles and has the required groups."""
     pattern = str(entry["pattern"])
-    known = groups if checked else re.compile(pattern).groupindex
+    known = groups if checked else compiled(pattern).groupindex
     for name in groups:
         if name not in known:
             raise KeyError(f"(?P<{name}>…)")
@@ -270,7 +272,7 @@ class _Adding:
         head = self._bytes_pattern(entry["head"], *iterations.HEAD_GROUPS)
         body = self._bytes_pattern(entry, *COUNTS)
         if not self.checked:
-            whole = re.compile(head.pattern + body.pattern)
+            whole = compiled(head.pattern + body.pattern)
             self._check(entry, lambda line: access_values(whole, line))
         self.formats.iterations = Iterations(str(entry["contains"]).encode(), head, body)
 

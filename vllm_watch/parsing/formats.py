@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
@@ -15,6 +15,9 @@ from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.wrappers import Unwrapper, Wrappers
+
+if TYPE_CHECKING:
+    import re
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.steps import COUNTS, StepTable
 from vllm_watch.parsing.envelope import LONGEST_HEAD
 from vllm_watch.parsing.timestamps import StampClock
+
+if TYPE_CHECKING:
+    import re
 
 HEAD_GROUPS = ("stamp", "engine", "rank")
 """Groups of the pattern for the text before a step; the last two may be empty."""

@@ -8,17 +8,19 @@ of that shape cost one `split` and a few conversions.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from functools import cache
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
-from vllm_watch.core.patterns import lazy
+from vllm_watch.core.patterns import compiled, escaped, lazy
 from vllm_watch.core.recorded import LINE_NAMES
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.text import ZEROS
+
+if TYPE_CHECKING:
+    import re
 
 NUMBER = lazy(rb"(\d+(?:\.\d+)?)")
 DIGITS = b"0123456789."
@@ -236,7 +238,7 @@ def _pattern_of(template: str) -> re.Pattern[bytes]:
     """Return the pattern of a template: of more than fifty, a log needs a few."""
     pattern, end = "", 0
     for holder in _HOLDER.finditer(template):
-        pattern += re.escape(template[end : holder.start()])
+        pattern += escaped(template[end : holder.start()])
         name, percent = holder.groups()
         if name == "*":
             pattern += r"[A-Za-z0-9_]{1,40}"
@@ -246,4 +248,4 @@ def _pattern_of(template: str) -> re.Pattern[bytes]:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         pattern += percent
         end = holder.end()
-    return re.compile((pattern + re.escape(template[end:])).encode())
+    return compiled((pattern + escaped(template[end:])).encode())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterable
 
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.parsing.timestamps import StampClock
+
+if TYPE_CHECKING:
+    import re
 
 GROUPS = ("stamp", "word", "id")
 """Groups that the pattern must have."""

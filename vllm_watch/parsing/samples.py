@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from vllm_watch.core.hints import Any
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.parsing.envelope import ANCHOR, Envelope
 from vllm_watch.parsing.errors import FormatError
@@ -13,6 +12,9 @@ from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.parts import Parts
 from vllm_watch.parsing.text import without_escapes
+
+if TYPE_CHECKING:
+    import re
 
 
 def check_samples(path: str, entry: Mapping[str, Any], values_of: Any) -> None:
@@ -59,6 +61,8 @@ def envelope_values(formats: Formats, line: str) -> dict[str, str] | None:
     found = formats.envelope.read(raw[: anchor.end()]) if anchor else None
     if found is None:
         return None
+    import re  # samples are only checked when a file has changed
+
     path = line[line.rfind(".py:") :]  # the path as written, folders included
     written = re.search(r"[\w./-]+" + re.escape(path[: path.find("]")]), line)
     return {

@@ -7,11 +7,11 @@ result: its beginning and end are those of lines that were read, and the text be
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 
 from vllm_watch.core.hints import TypeAlias
+from vllm_watch.core.patterns import compiled, escaped
 from vllm_watch.parsing.access import AccessCounter, Answer
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
@@ -40,9 +40,9 @@ def left_of(
     if form is None or not plain(form[0] + form[1].rstrip(b"\n")):
         return block, []
     begin, end, answer = form
-    lines = re.compile(  # no possessive group: Python before 3.11.5 matches too little with one
+    lines = compiled(  # no possessive group: Python before 3.11.5 matches too little with one
         rb"(?<![^\n])(?:%b[%b-%b]{1,%d}%b)+"
-        % (re.escape(begin), ADDRESS[:1], ADDRESS[-1:], LONGEST_ADDRESS, re.escape(end))
+        % (escaped(begin), ADDRESS[:1], ADDRESS[-1:], LONGEST_ADDRESS, escaped(end))
     )
     kept: list[bytes] = []
     removed: list[Removed] = []

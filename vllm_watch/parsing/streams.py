@@ -7,15 +7,17 @@ lines without a name belong to it too. Each further name is another server.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.envelope import LONGEST_HEAD
 from vllm_watch.parsing.text import without_escapes
 from vllm_watch.parsing.wrappers import MOST_LAYERS, Layer, Unwrapper
+
+if TYPE_CHECKING:
+    import re
 
 MAIN = ""
 """The part of a log that is its own server."""
@@ -208,6 +210,8 @@ class Streams:
 
     def _remember(self, name: str, layers: Sequence[tuple[bytes, bool]]) -> None:
         """Remember the prefix of a line: each layer, and whether it is kept."""
+        import re  # 3 ms, and few logs have names
+
         pattern = b"".join(
             b"(%b)" % _clockless(text) if kept else _clockless(text) for text, kept in layers
         )
@@ -266,6 +270,8 @@ class Streams:
 
 def _clockless(text: bytes) -> bytes:
     """Return a pattern for a text that accepts any clock time in it."""
+    import re
+
     pattern, at = b"", 0
     for clock in _CLOCK.finditer(text):
         fraction = rb"[.,]\d{1,9}" if clock.group(1) else rb"(?![.,]\d)"

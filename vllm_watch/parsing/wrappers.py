@@ -7,13 +7,15 @@ kind of log.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import Any, NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.envelope import LONGEST_HEAD
+
+if TYPE_CHECKING:
+    import re
 
 MOST_LAYERS = 16
 """Most nested wrappers removed from one line."""
@@ -29,6 +31,7 @@ _PREFIX = lazy(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _CLOCK = lazy(rb"\d\d:\d\d:\d\d")
 _VLLM = b"vllm"
 _BREAKS = lazy(r"[\r\n]+")
+_PROCESS = lazy(r"\w{1,60}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class Unwrapper:
         message = _ANCHOR.sub(r".py: \1]", text)
         if logger in keys.http:
             return f"{level + ':':<10}{message}"
-        prefix = f"({process}) " if re.fullmatch(r"\w{1,60}", process) else ""
+        prefix = f"({process}) " if _PROCESS.fullmatch(process) else ""
         return f"{prefix}{level} {stamp[1]} {stamp[2]} [{file}.py:0] {message}"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
-from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.timestamps import (
     ASSUMED,
@@ -18,6 +17,9 @@ from vllm_watch.parsing.timestamps import (
     year_of_first,
     zone_from_offset,
 )
+
+if TYPE_CHECKING:
+    import re
 
 STEADY_SECONDS = 15.0
 """Two measured offsets agree if they differ by less; those of a log copied in bulk do not."""

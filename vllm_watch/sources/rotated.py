@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 
 from vllm_watch.core.dataclass import dataclass
@@ -12,6 +11,7 @@ from vllm_watch.sources.document import Identity
 from vllm_watch.sources.listing import Listings
 
 _ROTATED = lazy(r"[.\-_](?:\d[\dTZ:@+.\-_]*|old|bak|prev)(?:\.(?:gz|zst))?\Z")
+_DIGITS = lazy(r"\d+")
 _NUMBER = lazy(r"\.(\d{1,4})(?:\.(?:gz|zst))?\Z")
 
 TRIES = 5
@@ -113,5 +113,5 @@ def _oldest_first(files: list[Entry]) -> list[Entry]:
     if all(numbers):
         return sorted(files, key=lambda f: -int(_NUMBER.search(f.path).group(1)))  # type: ignore[union-attr]
     if not any(numbers) and not any(f.path.endswith(("old", "bak", "prev")) for f in files):
-        return sorted(files, key=lambda f: [int(part) for part in re.findall(r"\d+", f.path)])
+        return sorted(files, key=lambda f: [int(part) for part in _DIGITS.findall(f.path)])
     return sorted(files, key=lambda f: (f.modified, f.path))
