@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from scripts.scenarios import load_scenarios
 from tests.logs import log_of
-from vllm_watch.cli.parser import Parser
+from vllm_watch.cli.fullparser import Parser
 from vllm_watch.core import metrics
 from vllm_watch.health.rules import RULE_FILE, load_rules
 from vllm_watch.locations import builtin_formats_folder

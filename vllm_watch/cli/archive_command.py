@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from vllm_watch.cli.common import require_logs, settings_of
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def _processes(text: str) -> int:
 _processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it when it refuses a text
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Archive new and changed logs."""
     from pathlib import Path
 
@@ -88,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _outcome(folder, unchanged, done)
 
 
-def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> Iterator[Archived]:
+def _worked(arguments: Arguments, work: Work, logs: list[LogSet]) -> Iterator[Archived]:
     """Yield the result for each log, by a cluster or by processes of this machine."""
     from vllm_watch.integrations.archiving import default_processes, in_dask, in_processes
 
@@ -125,7 +124,7 @@ def _progress(done: int, of: int) -> None:
         sys.stderr.flush()
 
 
-def _require_extras(arguments: argparse.Namespace) -> None:
+def _require_extras(arguments: Arguments) -> None:
     """Report a missing package in one line.
 
     Raises:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
 
 from vllm_watch import __version__
-from vllm_watch.cli.parser import Commands, Parser, everywhere
+from vllm_watch.cli.parser import Arguments, Parser, everywhere
+from vllm_watch.cli.plainwords import read_plainly
 from vllm_watch.cli.saying import CommandError
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vllm_watch.cli.fullparser import Commands
 
 COMMANDS: dict[str, str] = {
     "watch": "live dashboard (the default command)",
@@ -57,7 +61,7 @@ def module_of(command: str) -> ModuleType:
     return importlib.import_module(f"vllm_watch.cli.{command}_command")
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> Arguments:
     """Read the command line; without a command, `watch` is assumed.
 
     Raises:
@@ -65,11 +69,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """
     listed = list(words)
     first = _first_word(listed)
-    parser, commands = _bare()
     if not listed:
         listed = ["watch"]
         first = 0
     if listed[0] in ("-h", "--help", "--version"):
+        parser, commands = _bare()
         for name, text in COMMANDS.items():
             commands.add_parser(name, help=text)
         return parser.parse_args(listed)
@@ -77,18 +81,30 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         listed.insert(0, "watch")
     elif first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
-    _declare(commands, listed[0])
-    read = getattr(module_of(listed[0]), "read", None)
-    arguments: argparse.Namespace = (
-        parser.parse_args(listed) if read is None else read(listed, parser)
-    )
+    arguments = _read(listed)
     if hasattr(arguments, "log_commands"):
         _join_commands(arguments)
     return arguments
 
 
+def _read(words: list[str]) -> Arguments:
+    """Read a command and its arguments."""
+    name, *rest = words
+    module = module_of(name)
+    read = getattr(module, "read", None)
+    plain = read_plainly(name, module, rest) if read is None else None
+    if plain is not None:
+        return plain
+    parser, commands = _bare()
+    _declare(commands, name)
+    arguments: Arguments = parser.parse_args(words) if read is None else read(words, parser)
+    return arguments
+
+
 def _bare() -> tuple[Parser, Commands]:
     """Return the parser without a command, and the place for commands."""
+    from vllm_watch.cli.fullparser import Parser
+
     parser = Parser(
         prog="vllm-watch",
         description="A live dashboard over vLLM's logs: what is wrong, since when, what to change.",
@@ -111,7 +127,7 @@ def _declare(commands: Commands, name: str) -> None:
     module.declare(command)
 
 
-def _join_commands(arguments: argparse.Namespace) -> None:
+def _join_commands(arguments: Arguments) -> None:
     """Add the commands whose output is a log to the paths.
 
     Raises:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from vllm_watch.cli.common import formats, settings_of, time_of
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Arguments, Parser, add_paths
 from vllm_watch.cli.saying import CommandError, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -27,7 +25,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the verdict; return 0 healthy, 1 warning, 2 critical, 3 unknown."""
     from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
     from vllm_watch.reports.snapshot import look

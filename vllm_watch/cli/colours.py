@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
+
+from vllm_watch.cli.parser import Arguments
 
 _CODES = {
     "critical": "31",
@@ -27,7 +28,7 @@ _CODES = {
 """SGR codes by role: the terminal's own 16 colours, which its user chose."""
 
 
-def painter(arguments: argparse.Namespace) -> Callable[[str, str], str]:
+def painter(arguments: Arguments) -> Callable[[str, str], str]:
     """Return a function that colours a text by its role: a state, a severity, `title`, `dim`."""
     plain = (
         arguments.no_color

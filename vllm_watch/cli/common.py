@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
+from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.saying import CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vllm_watch.sources.paths import Found
 
 
-def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
+def settings_of(arguments: Arguments, **options: object) -> Settings:
     """Return the settings: defaults < file < environment < options of this command."""
     from vllm_watch.config import load_settings
     from vllm_watch.locations import rule_files
@@ -104,7 +104,7 @@ def ingest_of(
     return Ingest(patterns, formats(), options)
 
 
-def benchmarks_of(arguments: argparse.Namespace) -> tuple[Benchmark, ...]:
+def benchmarks_of(arguments: Arguments) -> tuple[Benchmark, ...]:
     """Return the benchmarks whose results `--mark` names.
 
     Raises:

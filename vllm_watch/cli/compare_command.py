@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import benchmarks_of, require_logs, say_left_over, settings_of
-from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_marks, add_price
+from vllm_watch.cli.parser import PATHS, Arguments, Parser, add_forms, add_marks, add_price
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.core.hints import TYPE_CHECKING
@@ -35,7 +34,7 @@ def declare(command: Parser) -> None:
     add_marks(command, "benchmark whose figures to show beside the log's")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the differences of each candidate from the baseline."""
     from vllm_watch.cli.reading import read_logs
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-from vllm_watch.cli.parser import Parser
+from vllm_watch.cli.parser import Arguments, Parser
 from vllm_watch.cli.saying import DONE
 
 SHELLS = ("bash", "zsh", "fish")
@@ -17,7 +16,7 @@ def declare(command: Parser) -> None:
     command.add_argument("shell", choices=SHELLS, help="the shell that the script is for")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the script of a shell to stdout."""
     sys.stdout.write(script(arguments.shell))
     return DONE

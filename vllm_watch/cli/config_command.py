@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from vllm_watch.cli.common import settings_of
-from vllm_watch.cli.parser import Parser
+from vllm_watch.cli.parser import Arguments, Parser
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ def declare(command: Parser) -> None:
     command.add_argument("--force", action="store_true", help="init: replace an existing file")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Show the settings, where their file is, or write one."""
     from pathlib import Path
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Arguments, Parser, add_paths
 
 EXAMPLE = "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min"
 
@@ -54,7 +52,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the samples, or the events, of the given logs."""
     from vllm_watch.cli.exporting import export
 

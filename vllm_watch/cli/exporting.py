@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 import threading
@@ -11,6 +10,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
+from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.troubles import troubles_said
@@ -56,7 +56,7 @@ _MOST_REACHES = 3
 """Most logs of which an error gives the time span."""
 
 
-def export(arguments: argparse.Namespace) -> int:
+def export(arguments: Arguments) -> int:
     """Write the samples, or the events, of the given logs."""
     settings = settings_of(arguments)
     wanted = _wanted(arguments, settings)
@@ -114,7 +114,7 @@ class _Wanted:
     settings: Settings
 
 
-def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
+def _wanted(arguments: Arguments, settings: Settings) -> _Wanted:
     """Read the options.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vllm_watch.cli.parser import Parser, add_paths, everywhere
+from vllm_watch.cli.parser import Arguments, Parser, add_paths, everywhere
 
 EXAMPLE = "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'"
 
@@ -36,7 +36,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """List the formats, or test them on logs."""
     from vllm_watch.cli.knownformats import show_formats
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
+from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
@@ -36,7 +36,7 @@ _SAID = {
 }
 
 
-def show_formats(arguments: argparse.Namespace) -> int:
+def show_formats(arguments: Arguments) -> int:
     """List the formats, or test them on logs."""
     settings = settings_of(arguments)
     if arguments.action is None:

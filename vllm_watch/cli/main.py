@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
 from collections.abc import Sequence
 
 from vllm_watch.cli.arguments import command_of, module_of, parse
+from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
 from vllm_watch.core.mistakes import MistakeError
 
@@ -40,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return code
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: Arguments) -> int:
     """Run the command; patterns that it compiles are kept for the next start."""
     from vllm_watch.tables import keep_patterns, remember_patterns
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from vllm_watch.cli.common import formats, ingest_of, settings_of
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -23,7 +21,7 @@ def declare(command: Parser) -> None:
     add_paths(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Answer until the client closes standard input."""
     import threading
     import time

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 
-from vllm_watch.cli.parser import Parser
+from vllm_watch.cli.parser import Arguments, Parser
 from vllm_watch.cli.saying import DONE, CommandError, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ def declare(command: Parser) -> None:
     command.add_argument("--json", action="store_true", help="as JSON")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the flags for the model, or the whole table."""
     from vllm_watch.serverside.presets import PresetError, fitted, preset_table
 

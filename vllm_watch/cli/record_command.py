@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from vllm_watch.cli.parser import Parser, span_of
+from vllm_watch.cli.parser import Arguments, Parser, span_of
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Record until interrupted; TERM is a clean end."""
     import signal
     from threading import Event
@@ -82,7 +82,7 @@ def _runs(pid: int) -> bool:
         return True  # another user's process, or a system without /proc
 
 
-def _url(arguments: argparse.Namespace) -> str | None:
+def _url(arguments: Arguments) -> str | None:
     """Return the address of the page, None if only GPUs are recorded."""
     from vllm_watch.cli.pages import page_address
     from vllm_watch.core.naming import name_from_path

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from vllm_watch.cli.common import benchmarks_of, formats, say_left_over, settings_of
-from vllm_watch.cli.parser import Parser, add_marks, add_paths, add_price
+from vllm_watch.cli.parser import Arguments, Parser, add_marks, add_paths, add_price
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 
 EXAMPLE = "vllm-watch report 'pbs_results/*.log' -o report.html"
@@ -21,7 +19,7 @@ def declare(command: Parser) -> None:
     add_price(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the page about the given logs."""
     from pathlib import Path
 

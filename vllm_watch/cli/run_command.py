@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from vllm_watch.cli.parser import Parser, number_of, span_of
+from vllm_watch.cli.parser import Arguments, Parser, number_of, span_of
 from vllm_watch.cli.saying import CommandError
 
 EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
@@ -55,7 +53,7 @@ def declare(command: Parser) -> None:
     command.usage = "%(prog)s [OPTIONS] -- COMMAND [ARGUMENT ...]"
 
 
-def read(words: list[str], parser: Parser) -> argparse.Namespace:
+def read(words: list[str], parser: Parser) -> Arguments:
     """Read the command line: everything after `--` is the server's, word by word.
 
     Raises:
@@ -74,7 +72,7 @@ def read(words: list[str], parser: Parser) -> argparse.Namespace:
     return arguments
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Start the server and stay with it; return its exit code."""
     from vllm_watch.cli.running import run_server
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import math
 import os
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
+from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.presets_command import size_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.cli.serverend import LogEnd
@@ -37,7 +37,7 @@ If it grew faster than it was read, its rest is skipped.
 """
 
 
-def run_server(arguments: argparse.Namespace) -> int:
+def run_server(arguments: Arguments) -> int:
     """Start the server and stay with it; return its exit code."""
     command = _command(arguments)
     settings = _settings(arguments)
@@ -61,7 +61,7 @@ def run_server(arguments: argparse.Namespace) -> int:
                 recorder.wait()
 
 
-def _command(arguments: argparse.Namespace) -> ServerCommand:
+def _command(arguments: Arguments) -> ServerCommand:
     if not arguments.server:
         raise CommandError("no command after --: vllm-watch run -- vllm serve MODEL --port 8000")
     command = server_command(arguments.server)
@@ -99,7 +99,7 @@ def _gpus() -> int | None:
     return count or None
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _settings(arguments: Arguments) -> Settings:
     """Return the settings; the server's clock is this machine's."""
     settings = settings_of(arguments)
     if settings.time.tz:
@@ -147,7 +147,7 @@ def _there(module: str) -> bool:
 class _Session:
     """A server that we started."""
 
-    arguments: argparse.Namespace
+    arguments: Arguments
     settings: Settings
     server: ServerProcess
     log: str

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from vllm_watch.cli.common import settings_of
-from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_paths, add_price
+from vllm_watch.cli.parser import PATHS, Arguments, Parser, add_forms, add_paths, add_price
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
 from vllm_watch.core.hints import TYPE_CHECKING, Any
@@ -37,7 +35,7 @@ def declare(command: Parser) -> None:
     add_forms(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the table of runs."""
     from vllm_watch.integrations.runtable import (
         DEFAULT_SORT,

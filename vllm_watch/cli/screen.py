@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
@@ -17,7 +16,7 @@ from vllm_watch.cli.common import (
     time_of,
     zone_of,
 )
-from vllm_watch.cli.parser import Parser, add_price, number_of
+from vllm_watch.cli.parser import Arguments, Parser, add_price, number_of
 from vllm_watch.cli.saying import DONE, CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -80,7 +79,7 @@ def replay_options(command: Parser) -> None:
     screen_options(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Show the screen until the user leaves it."""
     replay = arguments.command in ("replay", "demo")
     start: TimeText | None = None
@@ -118,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         app.alerting.close()
 
 
-def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) -> Ingest:
+def _ingest(arguments: Arguments, settings: Settings, *, replay: bool) -> Ingest:
     if arguments.command == "demo":
         from vllm_watch.ingest import Ingest, ReadOptions
         from vllm_watch.locations import captures_folder
@@ -150,7 +149,7 @@ def _poller(url: str | None) -> Poller | None:
     return Poller(address, fetcher_of(address, POLL_SECONDS), POLL_SECONDS)
 
 
-def _prepare_terminal(arguments: argparse.Namespace, *, stdin: bool) -> None:
+def _prepare_terminal(arguments: Arguments, *, stdin: bool) -> None:
     """Give Textual a terminal to read keys from, without colours if requested."""
     if arguments.no_color:
         os.environ["NO_COLOR"] = "1"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from vllm_watch.cli.common import formats, require_logs, settings_of
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 
 EXAMPLE = "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'"
@@ -22,7 +20,7 @@ def declare(command: Parser) -> None:
     command.add_argument("--tmux", action="store_true", help="write colours in tmux's syntax")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the line."""
     from vllm_watch.reports.snapshot import look
     from vllm_watch.reports.status import FieldError, line_of

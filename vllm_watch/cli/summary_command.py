@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import settings_of
-from vllm_watch.cli.parser import Parser, add_forms, add_paths, add_price
+from vllm_watch.cli.parser import Arguments, Parser, add_forms, add_paths, add_price
 from vllm_watch.cli.saying import DONE, FAILED
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the summary of the given logs."""
     from vllm_watch.cli.reading import read_logs, shown_zone
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
-from vllm_watch.cli.parser import Parser, add_paths, number_of
+from vllm_watch.cli.parser import Arguments, Parser, add_paths, number_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -45,7 +44,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Wait; return 0 when all are ready, 1 when one has died, 124 when time is up."""
     import threading
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from vllm_watch.cli.common import settings_of
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Arguments, Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 
 EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
@@ -23,7 +22,7 @@ def declare(command: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Serve the screen until interrupted."""
     from vllm_watch.cli.listening import listen_address
     from vllm_watch.sources.paths import STDIN
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     return INTERRUPTED
 
 
-def command_line(arguments: argparse.Namespace) -> str:
+def command_line(arguments: Arguments) -> str:
     """Return the command that each page runs, quoted for a shell."""
     import shlex
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from vllm_watch.core.dataclass import dataclass, field
 
@@ -28,6 +27,8 @@ class Override:
 
     def fits(self, server: str, model: str | None) -> bool:
         """Return whether it applies to a server; an unknown model matches no pattern."""
+        from fnmatch import fnmatchcase  # imports re, 3 ms: only if there are any
+
         if self.server is not None and not fnmatchcase(server, self.server):
             return False
         return self.model is None or (model is not None and fnmatchcase(model, self.model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from vllm_watch.config.commandsections import CheckSettings, CompareSettings, SloSettings
@@ -114,6 +113,8 @@ class Settings:
     def max_num_seqs_of(self, server: str) -> int | None:
         """The user's batch limit for a server: the first matching pattern counts."""
         for entry in self.servers:
+            from fnmatch import fnmatchcase  # imports re, 3 ms: only if there are any
+
             if entry.max_num_seqs is not None and fnmatchcase(server, entry.pattern):
                 return entry.max_num_seqs
         return None

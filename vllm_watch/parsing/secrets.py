@@ -19,7 +19,7 @@ _IN_TEXT = lazy(
 
 def without_secrets(text: str) -> str:
     """Return a message with the values of keys, tokens and passwords hidden."""
-    return _IN_TEXT.sub(rf"\1'{HIDDEN}'", text)
+    return _IN_TEXT.sub(lambda found: f"{found[1]}'{HIDDEN}'", text)  # `\1` would import re
 
 
 def fields_without_secrets(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:

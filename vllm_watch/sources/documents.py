@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from enum import Enum
 
+from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.compressed import ArchiveStream
 from vllm_watch.sources.document import HEAD, Document, Identity, beginning
@@ -24,12 +24,11 @@ Standing = Callable[[Document], bytes | None]
 """Returns the first bytes of the file that a document was read from, None if it is missing."""
 
 
-class Verdict(Enum):
-    """The result for a file without a known document."""
+Verdict: TypeAlias = Literal["new", "empty", "copy"]
+"""The result for a file without a known document.
 
-    NEW = "none of its bytes were read before"
-    EMPTY = "it is empty"
-    COPY = "a copy of bytes that are read from another file"
+None of its bytes were read before, it is empty, or it copies bytes that are read from another file.
+"""
 
 
 class Documents:
@@ -100,7 +99,7 @@ class Documents:
             )  # truncated, or another file has its inode now
         start = beginning(descriptor, size)
         if start == size:
-            return Verdict.EMPTY
+            return "empty"
         head = os.pread(descriptor, HEAD, start)
         fitting = [one for one in self._all if one.head and one.fits(descriptor)]
         fitting = [one for one in fitting if _may_hold(entry, head, one, standing)]
@@ -113,7 +112,7 @@ class Documents:
             one.start == start and size <= one.offset and one.head.startswith(head)
             for one in self._all
         )
-        return Verdict.COPY if older else Verdict.NEW
+        return "copy" if older else "new"
 
     def match_archive(
         self, entry: Entry, standing: Standing
@@ -128,7 +127,7 @@ class Documents:
         try:
             start, head = stream.beginning(HEAD)
             if not head:
-                return Verdict.EMPTY, stream
+                return "empty", stream
             for one in sorted(self._all, key=lambda one: -one.offset):
                 if one.start != start or not one.head:
                     continue
@@ -137,18 +136,18 @@ class Documents:
                 first = standing(one)
                 if first is not None:
                     if first.startswith(head):
-                        return Verdict.COPY, stream
+                        return "copy", stream
                     continue
                 tail = stream.before(one.offset, len(one.tail))
                 if tail is None:
-                    return Verdict.COPY, stream  # it was made before we read further
+                    return "copy", stream  # it was made before we read further
                 if tail == one.tail:
                     return one, stream
             stream.rewind(start)
         except BaseException:
             stream.close()
             raise
-        return Verdict.NEW, stream
+        return "new", stream
 
 
 def _may_hold(entry: Entry, head: bytes, document: Document, standing: Standing) -> bool:

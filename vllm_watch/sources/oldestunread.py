@@ -296,7 +296,7 @@ class Finder:
         verdict, stream = self._documents.match_archive(entry, self._standing(entries))
         found = UnreadFile(entry, None, stream)
         try:
-            if verdict in (Verdict.COPY, Verdict.EMPTY):
+            if verdict in ("copy", "empty"):
                 self.release(found)
                 return None
             document = self._document(verdict, entry, lambda: stream)
@@ -313,7 +313,7 @@ class Finder:
     ) -> Document | None:
         if isinstance(verdict, Document):
             return verdict
-        if verdict is not Verdict.NEW:
+        if verdict != "new":
             return None
         source = opened()
         start = (
