@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-def archived(capsys: Output, *words: Path | str, code: int = 0) -> str:
+def archived(capsys: Output, *words: Path | str | int, code: int = 0) -> str:
     assert main(["archive", *map(str, words)]) == code
     return capsys.readouterr().out
 
@@ -239,26 +240,50 @@ def test_an_archive_without_a_run(tmp_path: Path, capsys: Output) -> None:
     assert capsys.readouterr().err == f"vllm-watch: {tmp_path / 'archive'}: no run of vLLM in it\n"
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
+@contextmanager
+def cluster(*, processes: bool) -> Iterator[str]:
+    """Start a scheduler and a worker; yield the scheduler's address.
+
+    Limits of waiting are far away: on a busy machine a worker takes half a minute to start.
+    """
     import dask
     import dask.distributed
 
-    once = {"distributed.scheduler.allowed-failures": 0}  # a worker that dies is not tried again
+    limits = {
+        "distributed.comm.timeouts.connect": "300s",
+        "distributed.scheduler.allowed-failures": 0,  # a worker that dies is not tried again
+    }
     with (
-        dask.config.set(once),
+        dask.config.set(limits),
         dask.distributed.LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=1,
+            threads_per_worker=1,
+            processes=processes,
+            protocol="tcp",  # what is sent is serialised also within one process
+            dashboard_address=None,
         ) as made,
     ):
         yield made.scheduler_address
 
 
-@pytest.mark.timeout(120)
-def test_dask_gives_the_same(logs: Path, tmp_path: Path, capsys: Output, cluster: str) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client wait for a scheduler as long as a busy machine needs."""
+    monkeypatch.setattr("vllm_watch.integrations.archiving._CONNECT_SECONDS", 300.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_dask_gives_the_same(logs: Path, tmp_path: Path, capsys: Output) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    archived(capsys, logs, "-o", here)
-    assert "4 logs archived" in archived(capsys, logs, "-o", there, "--dask", cluster)
+    archived(capsys, logs, "-o", here, "--processes", 1)
+    with cluster(processes=False) as address:
+        assert "4 logs archived" in archived(capsys, logs, "-o", there, "--dask", address)
     assert rows_of(there) == rows_of(here)
-    done = list(in_dask(dies, [LogSet("/x_8001.log")], {"address": cluster}))
-    assert done[0].trouble.startswith("/x_8001.log: KilledWorker")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("patient")
+def test_a_worker_of_dask_that_dies_is_reported() -> None:
+    with cluster(processes=True) as address:
+        (done,) = in_dask(dies, [LogSet("/x_8001.log")], {"address": address})
+    assert done.trouble.startswith("/x_8001.log: KilledWorker")

@@ -37,10 +37,10 @@ def finding(since: float | None, until: float | None = None, **more: str) -> Fin
 
 async def opened(pilot: Pilot[Any], *keys: str) -> EvidenceScreen:
     await all_read(pilot)
-    await pilot.press("f", *keys, "enter")
-    await until(pilot, lambda: isinstance(pilot.app.screen, EvidenceScreen))
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
+    await pilot.press("f")
+    await until(pilot, lambda: isinstance(pilot.app.focused, Findings))
+    await pilot.press(*keys, "enter")
+    await until(pilot, lambda: bool(text_of(pilot.app.screen, "#evidence-lines")))
     screen = pilot.app.screen
     assert isinstance(screen, EvidenceScreen)
     return screen
@@ -87,10 +87,12 @@ async def test_a_click_opens_the_finding_too() -> None:
     app = replay_app(log_of(SATURATED), start="2026-11-23 08:51:17")
     async with app.run_test(size=(120, 40)) as pilot:
         await all_read(pilot)
-        # Below the head: three lines a finding.
-        await pilot.click("#findings", offset=(10, 2 + 3))
-        await until(pilot, lambda: isinstance(app.screen, EvidenceScreen))
-        assert "Few prefix cache hits" in text_of(app.screen, ".words")
+        findings = app.screen.query_one("#findings", Findings)
+        row = 2 + 3  # below the head: three lines a finding
+        await until(pilot, lambda: "Few prefix cache hits" in findings.render_line(row).text)
+        await pilot.click(findings, offset=(10, row))
+        await until(pilot, lambda: "Few prefix cache hits" in text_of(app.screen, ".words"))
+        assert isinstance(app.screen, EvidenceScreen)
 
 
 async def test_a_file_that_is_gone_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -44,11 +45,12 @@ async def test_escape_closes_what_is_open_and_nothing_else(opens: str) -> None:
 async def test_pages_of_a_list_that_is_not_laid_out_yet() -> None:
     app = replay_app(log_of("h100_optimised"), start="2026-11-23 08:55:00")
     async with app.run_test(size=(80, 24)) as pilot:
+        await all_read(pilot)
         for typed in ("n", "zz", "vl", "x"):
-            await pilot.press("t")
+            post(app, "t")
+            await until(pilot, lambda: not isinstance(app.screen, Dashboard))
             post(app, *typed, "pagedown", "pageup", *typed, "pagedown", "pageup", "escape")
-            await pilot.pause()
-        assert app.is_running
+            await until(pilot, lambda: isinstance(app.screen, Dashboard))
 
 
 async def test_keys_that_come_before_the_panes_do_nothing() -> None:
@@ -73,5 +75,7 @@ async def test_random_keys_end_nothing() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         for _ in range(8):
             post(app, *(dice.choice(KEYS) for _ in range(15)))
-            await pilot.pause()
+            taken = asyncio.Event()
+            app.call_later(taken.set)
+            await until(pilot, taken.is_set)
         assert app.is_running
