@@ -314,34 +314,3 @@ async def test_what_arrives_is_applied_in_turns_and_keys_come_between(
         app._take_in(NewsRead(tuple(news_of(server, at("08:54:22") + n) for n in range(5))))
         assert len(server.run.series[0]) == 1
         await until(pilot, lambda: len(server.run.series[0]) == 5)
-
-
-async def test_news_of_servers_that_are_not_on_the_screen_wait_for_the_next_tick(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The table has room for a few of twelve servers; a search that finds nothing new draws none."""
-    wall = Wall(at("08:54:22"))
-    app = live(wall, tmp_path / "*.log")
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.screen_stack != [] and bool(dashboard(app).view))
-        lines = {f"vllm_M_port{8001 + n}_realtime.log": n for n in range(12)}
-        for source in lines:
-            sample = Sample(wall(), 0, {"running": 3.0, "generation_tps": 500.0})
-            app.monitor.apply(Block(source, (sample,), newest_stamp=wall(), arrived=wall(), size=1))
-        app.monitor.judge()
-        dashboard(app).draw()
-        await pilot.pause()
-        shown = {row.source for row in app.screen.query_one(fleet.Fleet).shown}
-        assert 0 < len(shown) < 12
-        asked: list[object] = []
-        monkeypatch.setattr(dashboard(app), "set_timer", lambda *what: asked.append(what))
-        dashboard(app)._pending = False
-        hidden = next(source for source in lines if source not in shown)
-        dashboard(app).news({hidden})
-        dashboard(app).news(())
-        assert asked == []
-        dashboard(app).news({hidden, next(iter(shown))})
-        assert len(asked) == 1
-        dashboard(app)._pending = False
-        dashboard(app).news({"vllm_M_port9999_realtime.log"})
-        assert len(asked) == 2, "it has no row yet"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
+
+from textual.timer import Timer
 
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.rows import Row
@@ -11,12 +15,45 @@ SOON = 0.06
 """Seconds until news reach the screen; later news are drawn with them."""
 RESTS = 4
 """Pause before the next drawing, as a multiple of the last one's time, for keys and reading."""
-EACH_SERVER = 0.00025
-"""Seconds per server for collecting news: with a thousand servers, 100 a second write."""
+EACH_SERVER = 0.02
+"""Seconds per server for collecting news of rows that are not selected: of many, some write often …
+"""
+LONGEST = 0.5
+"""… and from so long on they come with the clock, each second.
+
+Drawing a table of fifty servers once for each row of it took a third of the processor time.
+"""
+
+
+class Appointment:
+    """One call to come: asked for again, the sooner time counts."""
+
+    def __init__(self, set_timer: Callable[[float, Callable[[], object]], Timer]) -> None:
+        """Have timers made by `set_timer`."""
+        self._set_timer = set_timer
+        self._timer: Timer | None = None
+        self._due = 0.0
+
+    def within(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call at the latest in so many seconds."""
+        due = time.monotonic() + seconds
+        if self._timer is None or due < self._due:
+            self.clear()
+            self._due, self._timer = due, self._set_timer(seconds, partial(self._come, call))
+
+    def clear(self) -> None:
+        """Call no more: it has just happened, or happens sooner."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = None
+
+    def _come(self, call: Callable[[], object]) -> None:
+        self._timer = None
+        call()
 
 
 class Urgency:
-    """Decides which news is drawn soon, and how soon."""
+    """Decides how soon news is drawn."""
 
     def __init__(self, monitor: Monitor, knows: Callable[[str], bool]) -> None:
         """Take news of `monitor`; `knows` returns whether a server has a row."""
@@ -36,14 +73,22 @@ class Urgency:
         """Note a drawing and its duration in seconds."""
         self._drawn, self.took = self.looked, took
 
-    def concern(self, sources: Collection[str], shown: Iterable[Row | None]) -> bool:
-        """Tell whether one of these servers is among the rows shown, or has no row yet."""
-        if self.looked != self._drawn:
-            return True
-        places = {row.source for row in shown if row is not None}
-        return any(source in places or not self._knows(source) for source in sources)
-
     @property
-    def wait(self) -> float:
-        """Seconds until the next drawing."""
-        return max(SOON, RESTS * self.took, EACH_SERVER * len(self._monitor.store.servers))
+    def soon(self) -> float:
+        """Seconds until urgent news is drawn."""
+        return max(SOON, RESTS * self.took)
+
+    def wait(
+        self, sources: Collection[str], selected: Row | None, shown: Iterable[Row | None]
+    ) -> float | None:
+        """Return the seconds until news of these servers is drawn, None: with the next second.
+
+        News of the selected server is most urgent, and that of a server without a row.
+        """
+        is_new = self.looked != self._drawn or not all(map(self._knows, sources))
+        if is_new or (selected is not None and selected.source in sources):
+            return self.soon
+        if not any(row is not None and row.source in sources for row in shown):
+            return None
+        later = max(self.soon, EACH_SERVER * len(self._monitor.store.servers))
+        return later if later < LONGEST else None

@@ -32,7 +32,7 @@ from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
 from vllm_watch.tui.story import rows_of
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.urgency import Urgency
+from vllm_watch.tui.urgency import Appointment, Urgency
 from vllm_watch.tui.viewmaker import ViewMaker, whole_minutes
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
@@ -96,7 +96,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         """Whether the panes exist: keys may arrive before them."""
         self._layout: Layout | None = None
         self.view = None
-        self._pending = False
+        self._soon = Appointment(self.set_timer)
         self._divided: Size | None = None
         """The size for which the screen was divided."""
         self._drawn: tuple[object, ...] = ()
@@ -133,7 +133,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         settings = self._monitor.settings.screen
         seconds = settings.refresh_seconds
         self.set_interval(
-            min(seconds, 0.25) if self._timeline.mode == "replay" else seconds, self.draw
+            min(seconds, 0.25) if self._timeline.mode == "replay" else seconds, self._tick
         )
         self.draw()
 
@@ -155,22 +155,23 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             keys.redraw(always=True)
 
     def news(self, sources: Collection[str] | None = None) -> None:
-        """Draw soon: these servers wrote, or anything happened."""
+        """Draw soon, or with the clock: these servers wrote, or anything happened."""
+        wait: float | None = self._urgency.soon
         if sources is not None and self.view is not None and self._timeline.mode == "live":
-            shown = [
-                row for fleet in self._panes if isinstance(fleet, Fleet) for row in fleet.shown
-            ]
-            if not self._urgency.concern(sources, (self.view.selected_row, *shown)):
-                return
-        if not self._pending:
-            self._pending = True
-            self.set_timer(self._urgency.wait, self.draw)
+            fleets = [pane for pane in self._panes if isinstance(pane, Fleet)]
+            shown = [row for pane in fleets for row in pane.shown]
+            wait = self._urgency.wait(sources, self.view.selected_row, shown)
+        if wait is not None:
+            self._soon.within(wait, self.draw)
 
     # --- drawing --------------------------------------------------------------------------------
 
-    def draw(self) -> None:
+    def _tick(self) -> None:
+        """Draw if the clock or a choice changed; news of the present come with the clock."""
+        self.draw(news=not self._timeline.following)
+
+    def draw(self, *, news: bool = True) -> None:
         """Give all panes the view of this moment, if it may have changed."""
-        self._pending = False
         if self.waits or not self._composed:
             return
         timeline = self._timeline
@@ -190,8 +191,9 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         )
         if timeline.mode == "live":
             state = (*state[:3], timeline.fitted_span(), *state[4:])
-        if state == self._drawn:
+        if state[not news :] == self._drawn[not news :]:
             return
+        self._soon.clear()
         self._drawn, self._divided = state, self.size
         began, troubles = time.monotonic(), self._alerting.troubles
         view = self._maker.make(
