@@ -79,8 +79,9 @@ class LargeBlocks:
     def read(self, scan: Scan, block: bytes) -> bytes | None:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
-        Returns the block without its usual lines, JSON lines made plain. If its lines are too short
-        for this, or known and unknown lines alternate, nothing is read and None is returned.
+        Returns the block without its usual lines, JSON lines made plain; of lines that differ only
+        in their numbers, the first. If its lines are too short for this, or known and unknown lines
+        alternate, nothing is read and None is returned.
         """
         self._wait -= 1
         sifted = None if self._wait >= 0 else self._sieve.sift(block)
@@ -90,7 +91,7 @@ class LargeBlocks:
         scan.lines += sifted.lines
         rest = self._unwrapper.plain(sifted.rest)
         if self._read_alike(scan, rest, sifted.gaps):
-            return rest
+            return rest[: rest.find(b"\n") + 1]
         lines = rest.split(b"\n")
         unended = lines.pop()
         gaps, start, self._texts = sifted.gaps, 0, 0

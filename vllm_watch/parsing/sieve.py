@@ -159,8 +159,7 @@ class Sieve:
             forms[left] = self._forms_of(block, starts[left], ends[left])
             left = left[forms[left] < 0]
         rest = _joined(block, starts, ends, left)
-        sizes = np.bincount(forms + 1, minlength=len(self._forms) + 1).tolist()
-        known = sum(n * one.foreign for n, one in zip(sizes[1:], self._forms, strict=True))
+        known = sum(np.count_nonzero(forms == n) * f.foreign for n, f in enumerate(self._forms))
         if foreign_in(block) != known + foreign_in(rest):
             self._main, self._closely = None, CLOSELY
             return None
@@ -195,7 +194,7 @@ class Sieve:
     def _gaps(forms: NDArray[np.int8], left: Ints) -> Gaps:
         ends = np.append(left, len(forms))
         parts = []
-        known = np.flatnonzero(np.bincount(forms + 1)[1:]).tolist()
+        known = [form for form in range(int(forms.max()) + 1) if (forms == form).any()]
         for form in known:
             if len(known) == 1:
                 counts = np.diff(ends, prepend=-1) - 1
