@@ -75,7 +75,8 @@ class _StandardFields:
                 name: dataclasses.field(**value.options) if isinstance(value, _Field) else value
                 for name, value in self.given.items()
             }
-            twin = type(cls.__name__, (), {**fields, "__annotations__": self._annotations})
+            inside = {**fields, "__annotations__": self._annotations, "__doc__": cls.__doc__ or ""}
+            twin = type(cls.__name__, (), inside)
             dataclasses.dataclass(init=False, repr=False, eq=False)(twin)
             self._made = vars(twin)["__dataclass_fields__"]
         return self._made

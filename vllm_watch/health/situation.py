@@ -236,7 +236,9 @@ def most_held(
     ran, waits, used = ran[known], np.nan_to_num(waits[known]), used[known]
     least = np.where((ran == 0) | (waits != 0) | (used >= full), 0.0, ran)
     windows = max(0, len(least) - hold + 1)
-    lowest = np.min([least[at : at + windows] for at in range(hold)], axis=0)
+    lowest = least[:windows]
+    for at in range(1, hold):
+        lowest = np.minimum(lowest, least[at : at + windows])
     return float(lowest.max(initial=0.0))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import TypeAlias
+from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from vllm_watch.health.monitor import Health, Monitor
 
 JUDGED = 64 << 20
-"""Bytes read before they are judged: a second process scans a large log meanwhile."""
+"""Bytes read before they are judged: a second process scans a large log meanwhile …"""
+LAST = 8 << 20
+"""… down to these at the end of such logs, where nothing is done meanwhile."""
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ def read_saved(
     from vllm_watch.health.monitor import Monitor  # while a second process scans
 
     reading = Reading(Monitor(settings), found, now)
-    for news in _judged(reading.monitor, chain(first, read)):
+    for news in _judged(reading.monitor, chain(first, read), ingest.size):
         if isinstance(news, FileTrouble) and news.text and news.text not in reading.troubles:
             reading.troubles.append(news.text)
         if passed is not None:
@@ -127,13 +129,14 @@ def read_saved(
     return reading
 
 
-def _judged(monitor: Monitor, read: Iterable[News]) -> Iterator[News]:
-    """Apply news and pass them on; judge after many bytes, and at the end."""
-    unjudged = 0
+def _judged(monitor: Monitor, read: Iterable[News], left: int) -> Iterator[News]:
+    """Apply news of some bytes and pass them on; judge after many bytes, and at the end."""
+    unjudged, least = 0, LAST if left >= 4 * JUDGED else JUDGED
     for news in read:
         monitor.apply(news)
         unjudged += bytes_of(news)
-        if unjudged >= JUDGED:
+        left -= bytes_of(news)
+        if unjudged >= max(least, min(left, JUDGED)):
             monitor.judge()
             unjudged = 0
         yield news

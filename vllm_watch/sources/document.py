@@ -96,8 +96,9 @@ class Document:
             OSError: it cannot be read now; nothing is lost by trying again.
             ReplacedError: the file has other bytes now.
         """
-        large = self.offset - self.start >= chunks.BLOCK  # else one call less
-        end = chunks.block_end(descriptor, self.offset) if large else self.offset + chunks.BLOCK
+        few = chunks.BLOCK // 4  # other work waits for a log's first bytes; and one call less
+        large = self.offset - self.start >= few
+        end = chunks.block_end(descriptor, self.offset) if large else self.offset + few
         data = os.pread(descriptor, end - self.offset, self.offset)
         # Checked after the read: if the file was truncated meanwhile, the bytes are dropped.
         if not self.fits(descriptor):
