@@ -10,9 +10,10 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.figures import duration
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event, FieldValue
-from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.run import HTTP_ERRORS, Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, over_words, shown_rises
+from vllm_watch.health.answeralerts import SCOPE
 from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
@@ -37,13 +38,20 @@ def _number(value: FieldValue) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+AFTER_DEATH = "since it died: in flight, or new"
+"""Which requests a dead engine's API server fails: more than were in flight."""
+
+
 def _answers(fields: Mapping[str, FieldValue]) -> str:
-    """Return `497 × HTTP 500 at /v1/completions`."""
-    numbers = [
-        f"{n:,} × HTTP {status}" for status, n in sorted(fields.items()) if isinstance(n, int)
-    ]
+    """Return `497 × HTTP 500 at /v1/completions`, without a route `497 × HTTP 500`."""
+    numbers = [f"{n:,} × HTTP {status}" for status, n in sorted(_counts(fields).items())]
     routes = fields.get("routes")
     return ", ".join(numbers) + (f" at {routes}" if routes else "")
+
+
+def _counts(fields: Mapping[str, FieldValue]) -> dict[str, int]:
+    """Return the number of answers by their status."""
+    return {status: n for status, n in fields.items() if isinstance(n, int)}
 
 
 TOLD_TO_STOP = "told to stop: ctrl+c or SIGTERM"
@@ -60,7 +68,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
     "phase": ("◐", "muted", lambda f, _: f"{f.get('phase', 'starting')} …"),
     "server_up": ("●", "good", lambda f, _: f"up at {f.get('address', '')}"),
     "no_stats": ("?", "note", lambda _f, e: "stats lines are switched off"),
-    "spike": ("•", "note", lambda f, _: f"latency spike: {f.get('kernel', '')}"),
+    "spike": ("•", "note", lambda f, _: f"paused to compile {f.get('kernel', '')}"),
     "stop": ("■", "muted", lambda f, _: _stopped(f)),
     "dead": ("✖", "critical", lambda f, e: str(f.get("reason", e.text))),
     "cause": ("✖", "critical", lambda f, e: f"{f.get('cause', '')}: {e.text}"),
@@ -104,13 +112,16 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
     name = short_name(server)
     for run in server.runs:
         said: set[str] = set()
-        stopped = False
+        stopped = died = False
         for at, moment in run.placed():
+            kind = moment.event.kind
             line = _event_line(name, run, at, moment, said)
+            if line is not None and died and kind == HTTP_ERRORS:
+                line = replace(line, text=f"{line.text.partition(' at ')[0]} {AFTER_DEATH}")
             if line is not None and line.time <= until:
                 # Signs of death after a stop belong to the stop, not to a failure.
                 yield replace(line, glyph="■", role="muted") if stopped else line
-            stopped = stopped or moment.event.kind == "stop"
+            stopped, died = stopped or kind == "stop", died or kind in ("dead", "killed")
 
 
 def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> list[EventLine]:
@@ -159,6 +170,8 @@ def _lines_of(case: Case, name: str, until: float, limit: int) -> Iterator[Event
         steps = [step for step in shown_rises(span, spans) if step[0] <= until]
         for at, severity, _ in steps:
             title = alert_title(case, span, spans, at)
+            if span.rule.scope == SCOPE:
+                title += f" in {case.settings.health.http_seconds / 60:g} min"
             since = span.since if at == span.fired else at
             yield EventLine(since, GLYPHS[severity], severity, name, title)
         for worst in {id(step[2]): step[2] for step in steps}.values():
@@ -187,6 +200,8 @@ def _event_line(
         return None
     glyph, role, make = words
     text = make(event.fields, event)
+    if event.kind == HTTP_ERRORS and any(status >= "500" for status in _counts(event.fields)):
+        glyph, role = "✖", "critical"
     if event.kind == "server_up" and run.first_stamp is not None:
         text = f"ready after {duration(at - run.first_stamp)}"
     if event.kind in ("phase", "dead", "version"):
