@@ -49,8 +49,8 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
     [
         (90, "Throughput :8003  at 09:10:00  ↑ generation 1,246  ↓ prompt 297 tok/s"),
         (60, "tok/s :8003  at 09:10:00  ↑ gen 1,246  ↓ prompt 297"),
-        (40, "tok/s :8003 at 09:10:00 ↑1.2k ↓297"),
-        (36, "tok/s at 09:10:00 ↑1,246 ↓297"),
+        (50, "tok/s :8003  last  ↑ gen 1,246  ↓ prompt 297"),
+        (36, "tok/s :8003 last ↑1,246 ↓297"),
     ],
 )
 def test_a_title_shows_the_unit_before_the_name(width: int, title: str) -> None:
@@ -82,10 +82,10 @@ def test_every_line_is_named_at_every_width(width: int) -> None:
 
 def test_the_last_thing_that_goes_from_a_title_is_the_value_of_a_lone_line() -> None:
     ended = replace(spec(line([9.25] * 61, ""), minutes=10.1), title="Prefix cache hits", over=True)
-    titles = [rows(ended, width, 9)[0].rstrip() for width in (40, 30, 24, 20)]
+    titles = [rows(ended, width, 9)[0].rstrip() for width in (50, 40, 24, 20)]
     assert titles == [
-        " Prefix cache hits  at 09:10:00  9.2",
-        " Prefix cache hits  last  9.2",
+        " Prefix cache hits tok/s  at 09:10:00  9.2",
+        " Prefix cache hits tok/s  last  9.2",
         " Prefix cache hits  9.2",
         " Prefix cache hits",
     ]

@@ -27,6 +27,8 @@ from vllm_watch.tui.chartsources import (
 )
 
 _GIB = 1 / (1 << 30)
+_ANSWERED = 0.8
+"""Share of the answers in their chart with errors: those are often one narrow burst."""
 _TOPS = (25.0, 50.0)
 """Ends of a percentage scale if only its lower part is used: this avoids empty rows."""
 
@@ -81,7 +83,7 @@ def _kv(asked: Asked, spec: ChartSpec) -> ChartSpec:
     heat = (
         (0.0, "low"),
         (low, "good"),
-        (health.kv_cache_high * 100, "warning"),
+        (math.nextafter(health.kv_cache_high * 100, math.inf), "warning"),
         (health.kv_cache_critical * 100, "critical"),
     )
     note = f"{low:.0f}–{high:.0f} healthy|{low:.0f}–{high:.0f} ok"
@@ -91,13 +93,20 @@ def _kv(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
     """Return the legend of the KV cache's colours, the longest form first."""
-    low, high = f"{health.kv_cache_low * 100:.0f}", f"{health.kv_cache_healthy_high * 100:.0f}"
-    unused, healthy = (f"<{low} room", "low"), (f"{low}–{high} healthy", "good")
-    much = (
-        (f"≥{health.kv_cache_high * 100:.0f} high", "warning"),
-        (f"≥{health.kv_cache_critical * 100:.0f} full", "critical"),
+    low, healthy, high, full = (
+        f"{level * 100:.0f}"
+        for level in (
+            health.kv_cache_low,
+            health.kv_cache_healthy_high,
+            health.kv_cache_high,
+            health.kv_cache_critical,
+        )
     )
-    return (unused, healthy, *much), (unused, healthy), (healthy,)
+    named = (f"<{low} room", f"{low}–{healthy} healthy", f">{high} high", f"≥{full} full")
+    short = (f"<{low}", f"{low}–{high}", f">{high}", f"≥{full}")
+    roles = ("low", "good", "warning", "critical")
+    both = [tuple(zip(words, roles, strict=True)) for words in (named, short)]
+    return (*both, both[0][1:2])
 
 
 def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
@@ -119,7 +128,7 @@ def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
     """Without errors, give their half of the chart to the answers."""
     good, bad = spec.lines
     if any(bad.values):
-        return spec
+        return replace(spec, upper=_ANSWERED)
     line = replace(good, name="", marker="fill")
     return replace(spec, kind="area", lines=(line,), note="no errors")
 

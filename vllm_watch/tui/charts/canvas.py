@@ -64,13 +64,10 @@ class Canvas:
             return
         self._glyphs[row][column], self._inks[row][column] = glyph, ink
 
-    def line(self, row: int, column: int, glyph: str, ink: str, tint: str) -> None:
-        """Set one cell's glyph where a rule or nothing is; dots keep theirs and get a ground."""
-        under = self._glyphs[row][column]
-        if under in " ─╌":
+    def line(self, row: int, column: int, glyph: str, ink: str) -> None:
+        """Set one cell's glyph where a rule or nothing is: it never covers data."""
+        if self._glyphs[row][column] in " ─╌":
             self._glyphs[row][column], self._inks[row][column] = glyph, ink
-        elif "\u2800" <= under <= "\u28ff":
-            self.shade(row, column, tint)
 
     def shade(self, row: int, column: int, colour: str) -> None:
         """Set one cell's background."""

@@ -16,7 +16,6 @@ from vllm_watch.tui.charts.frame import LIMIT_REACH
 from vllm_watch.tui.charts.notes import has_notes, write_clock, write_notes
 from vllm_watch.tui.charts.plot import (
     Plot,
-    band_rows,
     draw_band,
     draw_band_label,
     draw_limits,
@@ -40,8 +39,6 @@ MIN_WIDTH, MIN_HEIGHT = 24, 4
 """Below this height a panel has only its title."""
 NOTED_HEIGHT = 9
 """From this height on, there is a row below the plot for words."""
-UPPER_SHARE = 0.62
-"""Share of a mirror's rows that are above its middle."""
 
 
 def draw_panel(
@@ -171,7 +168,7 @@ def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]
         for legend in spec.legends:
             pieces = [(" ", "")]
             for words, role in legend:
-                pieces += [("▇ ", palette.get(role, "")), (f"{words} ", muted)]
+                pieces += [("▇", palette.get(role, "")), (f"{words} ", muted)]
             yield pieces
     for words in spec.note.split("|") if spec.note else ():
         yield [(f" {words} ", muted)]
@@ -200,7 +197,7 @@ def _zone_label(plot: Plot, zone: Zone, first: int, room: int) -> None:
 def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     """Draw the first line upwards from the middle, the second one downwards."""
     spec, palette = plot.spec, plot.palette
-    upper = max(1, (plot.rows - 1) // 2 if spec.even else round((plot.rows - 1) * UPPER_SHARE))
+    upper = max(1, (plot.rows - 1) // 2 if spec.even else round((plot.rows - 1) * spec.upper))
     lower = upper if spec.even else plot.rows - 1 - upper
     ends = _ends(spec, plot.columns, tops)
     for column in range(plot.columns):
@@ -250,12 +247,9 @@ def _ends(spec: ChartSpec, columns: int, tops: tuple[float, ...]) -> tuple[float
 
 
 def _scale(plot: Plot, top: float) -> None:
-    """Label the scale: its end, the edges of its band or else its middle, and zero."""
+    """Label the scale: its end, its middle and zero."""
     _label(plot, plot.rows - 1, "0")
-    band = band_rows(plot, top)
-    for row, edge in band.items():
-        _label(plot, row, axis_label(edge), plot.palette.get("good", ""))
-    if not band and plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
+    if plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
         _label(plot, plot.rows // 2, axis_label(top / 2))
     _label(plot, 0, axis_label(top))
 

@@ -25,8 +25,8 @@ EDGE = 0.6
 """How much of their colour the edges of a band have."""
 LEAST_DASHES = 6
 """Fewest cells of a dashed line."""
-MOST_LINES, FAINT, TINT = 6, 0.7, 0.28
-"""Most lines of marks in a plot, the strength of their colour, and that behind a fill."""
+MOST_LINES, FAINT = 6, 0.7
+"""Most lines of marks in a plot, and the strength of their colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +70,6 @@ class Plot:
     def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
         """Return the area whose base is a row of the plot, counted from its top."""
         return Area(self.canvas, self.palette, self.left, 1 + base, rows, hangs)
-
-
-def band_rows(plot: Plot, top: float) -> dict[int, float]:
-    """Return the rows of the plot at which a band begins and ends, with their values.
-
-    Nothing if the plot is too low to tell them from each other and from the ends of the scale.
-    """
-    band = plot.spec.band
-    edges = (band.low, band.high) if band else ()
-    found = {row_of(plot, edge, top): edge for edge in edges}
-    apart = len(found) == len(edges) and not found.keys() & {0, plot.rows - 1}
-    return found if apart else {}
 
 
 def row_of(plot: Plot, value: float, top: float) -> int:
@@ -169,16 +157,15 @@ def draw_limits(plot: Plot, top: float) -> None:
 
 
 def draw_mark_lines(plot: Plot) -> None:
-    """Draw a faint line from top to bottom at each of the worst marks; fills get its ground."""
+    """Draw a faint line from top to bottom at each of the worst marks, where nothing is filled."""
     ground = plot.palette.get("background", "")
     worst = [mark for mark in plot.spec.marks if mark.role == "critical"]
     drawn: set[int] = set()
     for mark in worst[-MOST_LINES:]:
         column = plot.column(mark.time)
         ink = mixed(plot.palette.get(mark.role, ""), ground, FAINT)
-        tint = mixed(plot.palette.get(mark.role, ""), ground, TINT)
         if column is None or drawn & {column - 1, column, column + 1}:
             continue
         drawn.add(column)
         for row in range(plot.rows):
-            plot.canvas.line(1 + row, plot.left + column, "┊", ink, tint)
+            plot.canvas.line(1 + row, plot.left + column, "┊", ink)

@@ -119,6 +119,8 @@ class ChartSpec:
     zones: tuple[Zone, ...] = ()
     relative: bool = False
     """Whether times are seconds since a beginning: its clock shows durations."""
+    upper: float = 0.62
+    """Share of a mirror's rows that are above its middle."""
     even: bool = False
     """Whether both halves of a mirror have the same height and scale, to be compared."""
 

@@ -26,6 +26,8 @@ LAST, AT = "last", "at"
 """Word before values that are all old: nothing newer was written, or can be."""
 FULL, SHORT = 99, 98
 """Names in full, and in their short form; further forms are lengths to which they are cut."""
+TIMED = 48
+"""Cells of a title with room for the time of old values, whatever the chart."""
 ABOUT = "≈"
 """Stands before estimated values."""
 
@@ -124,6 +126,8 @@ def title_pieces(
         for line, line_runs in zip(spec.lines, runs, strict=True)
     ]
     clocks = _clocks(spec, entries, palette, tz)
+    if room < TIMED and spec.cursor is None:  # charts beside each other say it in the same way
+        clocks = clocks[1:] * 2
     pieces: list[Piece] = []
     titles = spec.title.split("|")
     old = len(clocks) == 2 and spec.cursor is None
