@@ -17,7 +17,7 @@ from vllm_watch.tui.problems import Problem, Problems
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets import findingblock, findings
 from vllm_watch.tui.widgets.findings import Findings
-from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
+from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
 
 MEMORY = "--gpu-memory-utilization 0.15 → 0.90"
 """The server was given 0.15 of its GPU's memory; the guide's usual value is 0.90."""
@@ -223,8 +223,11 @@ def test_wrapped_text_keeps_its_words(text: str, width: int, most: int) -> None:
 
 def test_no_word_is_alone_on_the_last_line() -> None:
     text = "perhaps why it died: 363 requests wait for memory, 37 run"
-    assert wrapped(text, 54, 2) == ["perhaps why it died: 363 requests", "wait for memory, 37 run"]
-    assert wrapped(text, 34, 2)[1] == "wait for memory, 37 run", "it is long enough"
+    assert evenly_wrapped(text, 54, 2) == [
+        "perhaps why it died: 363 requests",
+        "wait for memory, 37 run",
+    ]
+    assert evenly_wrapped(text, 34, 2)[1] == "wait for memory, 37 run", "it is long enough"
 
 
 @pytest.mark.parametrize(

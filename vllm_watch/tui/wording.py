@@ -42,22 +42,7 @@ def shortened(text: str, width: int, least: int = 1) -> str:
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:
-    """Return text on at most `most` lines of `width` cells; only the last one can be cut.
-
-    A word or two alone on the last line look lost: then the lines share the words evenly.
-    """
-    lines = _wrapped(text, width, most)
-    if len(lines) > 1 and cell_len(lines[-1]) < width / LOST:
-        for narrower in range(width - 1, width // 2, -1):
-            even = _wrapped(text, narrower, most)
-            longer = cell_len(even[-1]) > cell_len(even[0])
-            if longer or len(even) > len(lines) or " ".join(even) != " ".join(lines):
-                break
-            lines = even
-    return lines
-
-
-def _wrapped(text: str, width: int, most: int) -> list[str]:
+    """Return text on at most `most` lines of `width` cells; only the last one can be cut."""
     lines: list[str] = []
     words = text.split(" ")
     while words and len(lines) < most - 1:
@@ -66,6 +51,19 @@ def _wrapped(text: str, width: int, most: int) -> list[str]:
             line = f"{line} {words.pop(0)}"
         lines.append(line)
     return [*lines, shortened(" ".join(words), width)] if words else lines
+
+
+def evenly_wrapped(text: str, width: int, most: int) -> list[str]:
+    """Return wrapped text, without a word or two alone on its last line: they look lost."""
+    lines = wrapped(text, width, most)
+    if len(lines) > 1 and cell_len(lines[-1]) < width / LOST:
+        for narrower in range(width - 1, width // 2, -1):
+            even = wrapped(text, narrower, most)
+            longer = cell_len(even[-1]) > cell_len(even[0])
+            if longer or len(even) > len(lines) or " ".join(even) != " ".join(lines):
+                break
+            lines = even
+    return lines
 
 
 def flag_lines(remedy: str, flags: tuple[str, ...], width: int) -> list[str]:

@@ -17,7 +17,7 @@ from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.widgets.pane import beside
-from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
+from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key
 
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
@@ -157,7 +157,7 @@ class Block:
     def _reason(self, most: int) -> list[str]:
         if not self.reason or most < 1:
             return []
-        return wrapped(self.reason, _room(self.width), most)
+        return evenly_wrapped(self.reason, _room(self.width), most)
 
     def _remedy(self) -> list[Text]:
         drawn = []
@@ -333,7 +333,7 @@ def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str]
         lines = flag_lines(remedy, flags, room)
         return lines, lines
     words = with_key(remedy)
-    whole = wrapped(words, room, MOST_LINES)
+    whole = evenly_wrapped(words, room, MOST_LINES)
     if len(whole) == 1:
         return whole, whole
     brief = words.replace(" (key ", " (")
