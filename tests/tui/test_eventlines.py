@@ -64,7 +64,7 @@ def test_the_requests_that_failed_are_one_burst() -> None:
     (burst,) = [
         line for line in lines("h100_saturated_then_killed", "08:53:00") if "HTTP 500" in line.text
     ]
-    assert burst.text == "497 × HTTP 500 since it died: in flight, or new", "37 + 363 were"
+    assert burst.text == "497 × HTTP 500: in flight and new ones", "37 + 363 were"
     assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "critical", False)
 
 

@@ -38,7 +38,7 @@ def _number(value: FieldValue) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-AFTER_DEATH = "since it died: in flight, or new"
+AFTER_DEATH = "in flight and new ones"
 """Which requests a dead engine's API server fails: more than were in flight."""
 
 
@@ -117,7 +117,7 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
             kind = moment.event.kind
             line = _event_line(name, run, at, moment, said)
             if line is not None and died and kind == HTTP_ERRORS:
-                line = replace(line, text=f"{line.text.partition(' at ')[0]} {AFTER_DEATH}")
+                line = replace(line, text=f"{line.text.partition(' at ')[0]}: {AFTER_DEATH}")
             if line is not None and line.time <= until:
                 # Signs of death after a stop belong to the stop, not to a failure.
                 yield replace(line, glyph="■", role="muted") if stopped else line
