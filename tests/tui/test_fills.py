@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
+from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartasked import Asked
@@ -301,6 +302,9 @@ def test_large_figures_are_three_rows_of_half_blocks() -> None:
     assert big_text("10") == ("▀█  █▀█", " █  █ █", "▀▀▀ ▀▀▀")
     assert len({len(row) for row in big_text("18,734.5–")}) == 1
     assert big_text("") == ("", "", "")
+    assert big_text("DEAD")[0] == "█▀▄ █▀▀ █▀█ █▀▄"
+    for state in OVER:
+        assert {len(row) for row in big_text(state.upper())} == {4 * len(state) - 1}
 
 
 def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
@@ -362,3 +366,15 @@ def test_a_ribbon_has_no_dots_without_their_word() -> None:
     canvas = Canvas(14, 3)
     draw_ribbon(canvas, [starting] * 14, 0, 0, 3, PALETTE)
     assert canvas.text().plain.split("\n")[-1] == "⋅⋅ starting ⋅⋅"
+
+
+def test_a_coloured_stretch_of_a_high_ribbon_is_named() -> None:
+    low, high = [Step(10.0, "busy")] * 10, [Step(90.0, "critical")] * 14
+    canvas = Canvas(24, 3)
+    draw_ribbon(canvas, [*low, *high], 0, 0, 3, PALETTE)
+    _, above, bottom = canvas.text().plain.split("\n")
+    assert above.startswith(" busy ")
+    assert bottom[10:20] == "█critical█"
+    short = Canvas(24, 3)
+    draw_ribbon(short, [*low[:5], *high[:9]], 0, 0, 3, PALETTE)
+    assert not any(sign.isalpha() for sign in short.text().plain), "without room for the word"

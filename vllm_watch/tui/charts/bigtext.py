@@ -1,4 +1,4 @@
-"""Large figures: digits three rows high, of half blocks."""
+"""Large figures and words: three rows high, of half blocks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ _PIXELS = {
     "8": "### # # ### # # ###",
     "9": "### # # ###   # ###",
     "–": "        ###        ",
+    "A": "### # # ### # # # #",
+    "D": "##  # # # # # # ## ",
+    "E": "### #   ##  #   ###",
+    "F": "### #   ##  #   #  ",
+    "H": "# # # # ### # # # #",
+    "I": "###  #   #   #  ###",
+    "N": "### # # # # # # # #",
+    "O": "### # # # # # # ###",
+    "P": "### # # ### #   #  ",
+    "S": "### #   ###   # ###",
+    "T": "###  #   #   #   # ",
 }
 """Five rows of three pixels, separated by a blank."""
 _SMALL = {",": "  ▌", ".": "  ▀"}
@@ -39,7 +50,7 @@ _GLYPHS = {sign: _glyph(sign) for sign in (*_PIXELS, *_SMALL)}
 
 
 def big_text(text: str) -> tuple[str, str, str]:
-    """Return a text of digits, `,`, `.` and `–` three rows high; other signs stay small."""
+    """Return a text three rows high: digits, `,`, `.`, `–`, names of states that are over."""
     rows = ["", "", ""]
     for index, sign in enumerate(text):
         glyph = _GLYPHS.get(sign) or _glyph(sign)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from rich.text import Text
 
@@ -110,13 +111,18 @@ def draw_ribbon(
     top = max((step.rate for step in steps if step.rate), default=0.0)
     ground, smooth = palette.get("background", ""), palette.get("shading", SMOOTH) == SMOOTH
     words = _words(steps)
-    for offset, step in enumerate(steps):
+    heads = [
+        max(1, round(step.rate / top * (rows * EIGHTHS - 1)))
+        if step.rate is not None and top
+        else 0
+        for step in steps
+    ]
+    for offset, (step, head) in enumerate(zip(steps, heads, strict=True)):
         sign, role = words.get(offset, ("", ROLES[step.state]))
         ink, place = palette.get(role, ""), column + offset
-        if step.rate is None or top <= 0:
+        if not head:
             canvas.put(row + rows - 1, place, sign or _glyph(step, top), ink)
             continue
-        head = max(1, round(step.rate / top * (rows * EIGHTHS - 1)))
         for above in range((head + EIGHTHS - 1) // EIGHTHS):
             part, at = head - above * EIGHTHS, row + rows - 1 - above
             if part < EIGHTHS:
@@ -127,6 +133,43 @@ def draw_ribbon(
                 canvas.shade(at, place, ink if dim < EIGHTHS else "")
             else:
                 canvas.put(at, place, LOWER[EIGHTHS], ink)
+    if rows > 1:
+        _name(canvas, steps, heads, row, column, rows, palette)
     if cursor is not None:
         for offset in range(rows):
             canvas.overlay(row + offset, column + cursor, "│", palette.get("cursor", ""))
+
+
+def _name(
+    canvas: Canvas,
+    steps: Sequence[Step],
+    heads: Sequence[int],
+    row: int,
+    column: int,
+    rows: int,
+    palette: Mapping[str, str],
+) -> None:
+    """Write the state into each coloured stretch, or above it: where its first cells allow it."""
+    smooth, bottom = palette.get("shading", SMOOTH) == SMOOTH, row + rows - 1
+    stretches = groupby(range(len(steps)), key=lambda at: (steps[at].state, heads[at] > 0))
+    for (state, coloured), stretch in stretches:
+        places = list(stretch) if coloured else []
+        ink, text = palette.get(ROLES[state], ""), f" {state} "
+        for first in places[: max(0, len(places) - len(text) + 1)]:
+            own = heads[first : first + len(text)]
+            above = -(-max(own) // EIGHTHS)
+            if above < rows:
+                canvas.write(bottom - above, column + first, text, ink)
+                break
+            if min(own) > EIGHTHS:
+                canvas.write(bottom, column + first + 1, state, _inside(ink, smooth=smooth))
+                ground = palette.get("background", "")
+                shade = mixed(ink, ground, fade(0, rows - 1)) if smooth else ""
+                for at in range(first + 1, first + 1 + len(state)):
+                    canvas.shade(bottom, column + at, shade)
+                break
+
+
+def _inside(ink: str, *, smooth: bool) -> str:
+    """Return the style of a word in a stretch, whose lower rows are dim or of its colour."""
+    return ink if smooth else f"reverse {ink}".strip()

@@ -17,6 +17,7 @@ from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
 from vllm_watch.tui.keys import bound
+from vllm_watch.tui.layout import LARGE
 from vllm_watch.tui.messages import TimeChosen, time_at
 from vllm_watch.tui.rows import Row, Values
 from vllm_watch.tui.screenview import ScreenView
@@ -115,9 +116,7 @@ class Hero(TimedPane, can_focus=True):
         left.append(row.port, style=f"bold {palette['text']}")
         since = figures.clock(row.state.since, view.tz)
         word = f"  {row.state.name}" + (f" since {since}" if row.state.since else "")
-        if row.state.name in OVER and row.last != Values():
-            word += ", its last figures"
-        elif row.state.name == "idle" and row.last.generation_tps:
+        if row.state.name == "idle" and row.last.generation_tps:
             word += ", the rates are of its last work"
         left.append(word, style=palette["muted"])
         right = Text(end="")
@@ -138,14 +137,15 @@ class Hero(TimedPane, can_focus=True):
             words = Text("   ", end="")
             words += story(view, row, width - 4, palette)
             return [blank, blank, words, blank]
+        if row.state.name in OVER:
+            return self._last_figures(view, row, width, palette)
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
-        gone = row.state.name in OVER
         for figure in self._shown(row):
             digits = big_text(figure.value)
             cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
             if lines[0].cell_len + cells > width:
                 break
-            past = gone or (row.state.name == "idle" and figure.unit == "tok/s")
+            past = row.state.name == "idle" and figure.unit == "tok/s"
             ink = palette["muted" if past and figure.role != "critical" else figure.role]
             lines[0].append(figure.label.ljust(cells), style=palette["muted"])
             for line, digit in zip(lines[1:], digits, strict=True):
@@ -153,6 +153,27 @@ class Hero(TimedPane, can_focus=True):
                 line.append(digit, style=ink)
                 unit = f" {figure.unit}" if last else ""
                 line.append(unit.ljust(cells - len(digit)), style=palette["muted"])
+        return lines
+
+    def _last_figures(
+        self, view: ScreenView, row: Row, width: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the state in large letters, beside it small figures: they are the past."""
+        role = "critical" if row.state.name in ("dead", "ended") else "muted"
+        word = big_text(row.state.name.upper())
+        lines = [Text(" ", end="") for _ in ("", *word)]
+        for line, part in zip(lines[1:], word, strict=True):
+            line.append(f"{part}    ", style=palette[role])
+        known = "" if row.age is None else f" at {figures.clock(row.moment - row.age, view.tz)}"
+        lines[1].append(f"its last figures{known}", style=palette["muted"])
+        for figure in self._shown(row):
+            value = f"{figure.value} {figure.unit}".strip()
+            cells = max(len(figure.label), len(value)) + _GAP
+            if lines[2].cell_len + cells > width:
+                break
+            lines[2].append(figure.label.ljust(cells), style=palette["muted"])
+            loud = figure.role if figure.role in ("warning", "critical") else "text"
+            lines[3].append(value.ljust(cells), style=palette[loud])
         return lines
 
     def _shown(self, row: Row) -> Iterator[Figure]:
@@ -189,9 +210,15 @@ class Hero(TimedPane, can_focus=True):
         """Return the ribbon over the whole width, its time axis above where there is room."""
         canvas = Canvas(width, rows)
         axis = rows > 1
-        if axis:
-            canvas.write(0, 1, time_axis(view.window, width - 2, view.tz), palette["muted"])
         steps = view.drawings.ribbon(row.source, None, width - 2)
+        if axis:
+            times = time_axis(view.window, width - 2, view.tz)
+            if width >= LARGE:
+                top = max((step.rate for step in steps if step.rate), default=0.0)
+                label = "OVER TIME  " + (f"up to {figures.rate(top)} tok/s  " if top else "")
+                first = times.find("╷", len(label))
+                times = label + " " * (first - len(label)) + times[first:] if first > 0 else label
+            canvas.write(0, 1, times, palette["muted"])
         cursor = view.drawings.cursor_step(width - 2)
         draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette, cursor)
         return canvas.strips()
