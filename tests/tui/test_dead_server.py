@@ -24,6 +24,7 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.columns import Table, columns_for, header, ribbon_place
+from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import divider
@@ -68,18 +69,18 @@ def test_the_row_says_when_and_why_in_whole_words(
 
 
 @pytest.mark.parametrize(
-    ("capture", "clock", "narrow", "wide"),
+    ("capture", "clock", "name"),
     [
-        ("cpu_port_in_use", "12:40:00", "port in use", "port in use"),
-        ("cpu_startup_failure", "12:27:30", "ValueError", "KV cache too small"),
+        ("cpu_port_in_use", "12:40:00", "port in use"),
+        ("cpu_startup_failure", "12:27:30", "KV cache too small"),
     ],
 )  # fmt: skip
-def test_a_known_cause_is_called_by_its_name(
-    capture: str, clock: str, narrow: str, wide: str
-) -> None:
+def test_a_known_cause_is_called_by_its_name(capture: str, clock: str, name: str) -> None:
     view = view_at(monitor_of(capture, "cpu_spec_decode_colour"), clock)
-    assert table(view, 40)[0].rstrip().endswith(f" {narrow}")
-    assert table(view, 120)[1].rstrip().endswith(f" {wide}")
+    assert " Tiny-Qwen3 :9" in table(view, 40)[0], "alone, its row has its model"
+    first, *_ = (line.plain for line in Findings().lines(view, 40, 7, PALETTE))
+    assert f" died: {name}" in first, "and its finding why it died"
+    assert table(view, 120)[1].rstrip().endswith(f" {name}")
 
 
 def test_the_smallest_screen_shows_every_end_by_the_clock(fleet: Monitor) -> None:

@@ -75,10 +75,10 @@ def test_free_rows_below_a_death_quote_its_log(dead: ScreenView) -> None:
     """By the log: three errors at 08:51:43, the engine's, the API server's, the exception."""
     quoted = [line for line in lines(dead, 80, 9) if line.startswith("   │ ")]
     assert [line.removeprefix("   │ ").rstrip() for line in quoted] == [
-        "[shutdown] MPClient: engine core exited unexpectedly; starting cleanup",
         "AsyncLLM output_handler failed.",
-        "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issu…",
-    ]
+        "EngineDeadError: EngineCore encountered an issue. See stack trace (above)",
+        "for the root cause.",
+    ], "the first error is the head of the finding"
     assert lines(dead, 80, 9)[1] == quoted[0], "below the death itself"
     whole = len(lines(dead, 80, 9)) - len(quoted)
     for height in range(2, whole + 1):
@@ -261,9 +261,9 @@ def test_of_many_findings_only_those_with_room_are_made(
     made: list[int] = []
     original = findingblock.finding_block
 
-    def counted(*words: object) -> object:
+    def counted(*words: object, **more: object) -> object:
         made.append(1)
-        return original(*words)  # type: ignore[arg-type]
+        return original(*words, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(findings, "finding_block", counted)
     drawn = lines(replace(dead, problems=Problems.of(problems)), 40, 6)

@@ -8,7 +8,7 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.tui.keys import key_name
 
 _ERRORS = lazy(r"\b(?:errors|first error|its error|read error)\b")
-_CLAUSE = lazy(r"[,;:] | \(")
+_CLAUSE = lazy(r"[,;:.] | \(")
 LOST = 4
 """A last line shorter than this part of the width looks lost."""
 _FLAG = lazy(r" (?=--|unless |if )")

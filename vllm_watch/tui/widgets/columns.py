@@ -279,6 +279,12 @@ class CellDrawer:
             line.append(" " if column.right else blank + " ")
         return line
 
+    def name(self, row: Row, width: int, line: Text) -> None:
+        """Append model and port of a row in exactly `width` cells."""
+        text = self._name(row, width)
+        line.append_text(text)
+        line.append(" " * (width - text.cell_len))
+
     def shape(self, row: Row) -> Text:
         """Return the sign of a row's state."""
         if row.engine is not None:

@@ -17,7 +17,7 @@ from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.widgets.pane import beside
-from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key
+from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
 
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
@@ -25,6 +25,10 @@ NO_ERROR = "the log has no error line: look at dmesg or the batch system"
 _ALIKE = 40
 """If a log line and a reason agree for so many cells, the reason quotes that line."""
 _OLD_VALUE = lazy(r"[\d.]+ → ")
+_TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?|^(?:\w+\.)+(?=\w+(?:Error|Exception)\b)")
+"""What says nothing before a message: `[shutdown] MPClient: `, the module of an exception."""
+MOST_QUOTED = 3
+"""Most lines for one line of the log."""
 MOST_LINES = 4
 """Most lines of one reason or remedy."""
 
@@ -68,15 +72,15 @@ class Block:
     """Lines for the reason."""
     quotes: Sequence[str] = ()
     """Lines of the log that show the finding."""
-    quoted: int = 0
-    """How many of these lines are shown."""
+    quoted: list[str] = field(default_factory=list)
+    """What is shown of them."""
     alone: Text | None = None
     """The head without the lines below it, if they say what it is about."""
 
     @property
     def height(self) -> int:
         """The number of its lines now."""
-        return 1 + self.rows + self.quoted + len(self.remedy)
+        return 1 + self.rows + len(self.quoted) + len(self.remedy)
 
     def grow(self, room: int, reasons: int = MOST_LINES) -> int:
         """Use up to `room` more lines, `reasons` of them for the reason; return those used."""
@@ -89,8 +93,11 @@ class Block:
 
     def quote(self, room: int) -> int:
         """Use up to `room` more lines for lines of the log; return those used."""
-        self.quoted = min(room, len(self.quotes))
-        return self.quoted
+        for text in self.quotes:
+            if room > len(self.quoted):
+                most = min(MOST_QUOTED, room - len(self.quoted))
+                self.quoted += wrapped(text, _room(self.width) - 2, most)
+        return len(self.quoted)
 
     def cut(self, height: int) -> None:
         """Limit it to `height` lines; a flag whose condition is cut has it beside it, or goes."""
@@ -149,7 +156,7 @@ class Block:
 
     def _quotes(self) -> list[Text]:
         lead = f"{_lead(self.width)}│ "
-        lines = [Text(lead + text, self.palette["muted"]) for text in self.quotes[: self.quoted]]
+        lines = [Text(lead + text, self.palette["muted"]) for text in self.quoted]
         for line in lines:
             line.truncate(self.width - 1, overflow="ellipsis")
         return lines
@@ -181,8 +188,9 @@ def finding_block(
     before: Problem | None = None,
     *,
     named: bool = True,
+    alone: bool = False,
 ) -> Block:
-    """Return a finding as a block; `named`: with its server.
+    """Return a finding as a block; `named`: with its server; `alone`: there is no other one.
 
     `before` is the fault before a death: it shares the block if there is no room for another one,
     and its flags are the advice.
@@ -199,7 +207,7 @@ def finding_block(
         head.append(f"engine {finding.engine:03d} ")
     least = 2 if finding.until is not None else 1  # not just `before that`
     room = width - head.cell_len - 1
-    title, detail = _title(problem, room, before, tz, wordy=width >= WORDY)
+    title, detail = _title(problem, room, before, tz, wordy=width >= WORDY, alone=alone)
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
     advice = _changes(problem, before, width)
     return Block(
@@ -244,12 +252,21 @@ def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
 
 
 def _quotes(problem: Problem) -> Sequence[str]:
-    """Return the first error lines of the log below a death, or that there is none."""
+    """Return the first errors of the log below a death, or that there is none.
+
+    What the head or the reason says is not said again.
+    """
     row, finding = problem.row, problem.finding
     at_its_end = row.state.name in ("dead", "ended") and finding.since == row.state.since
     if finding.metric is not None or finding.until is not None or not at_its_end:
         return ()
-    quoted = [line for line in row.first_errors if not finding.detail.startswith(line[:_ALIKE])]
+    said = tuple(text for text in row.ending if " " in text)
+    quoted = [
+        _TAGS.sub("", line)
+        for line in row.first_errors
+        if not finding.detail.startswith(line[:_ALIKE])
+    ]
+    quoted = [line for line in quoted if not line.startswith(said)]
     return quoted or ([] if row.first_errors else [NO_ERROR])
 
 
@@ -259,7 +276,7 @@ def _is_unproved(problem: Problem) -> bool:
 
 
 def _title(
-    problem: Problem, room: int, before: Problem | None, tz: tzinfo, *, wordy: bool
+    problem: Problem, room: int, before: Problem | None, tz: tzinfo, *, wordy: bool, alone: bool
 ) -> tuple[str, str]:
     """Return the head of a finding, and the reason for the lines below."""
     finding, state = problem.finding, problem.row.state
@@ -277,8 +294,8 @@ def _title(
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
         cause = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
-        if cause and not wordy:  # its server's row has the reason
-            return "died", ""
+        if cause and not wordy:  # in a fleet, its server's row has the reason
+            return f"died: {cause}" if alone else "died", ""
         if cause and why and cause in why and detail.startswith(why):
             return f"died: {cause}", detail.removeprefix(why).lstrip(";. ")
     return finding.title, detail

@@ -279,7 +279,7 @@ def _blocks(
             continue
         before = earlier.get(index)
         died_of = None if before is None else view.problems[before]
-        block = finding_block(problem, view.tz, width, palette, died_of)
+        block = finding_block(problem, view.tz, width, palette, died_of, alone=view.alone)
         block.place = index
         blocks.append(block)
     left_out = len(view.problems) - len(mentioned) - len(blocks)

@@ -34,7 +34,7 @@ from vllm_watch.tui.widgets.columns import (
     ribbon_place,
 )
 from vllm_watch.tui.widgets.pane import TimedPane, fitted, strip_of
-from vllm_watch.tui.widgets.rowwords import append_end, past_words, story
+from vllm_watch.tui.widgets.rowwords import append_end, past_words, says_model, story
 
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
@@ -202,7 +202,8 @@ class Fleet(TimedPane, can_focus=True):
             line.append_text(drawer.draw(row, lead))
         else:
             append_end(line, view, row, columns, drawer, palette)
-        if columns[-1].key == "said" and row.state.name in OVER and not row.ending:
+        brief = columns[-1].key == "said" and row.state.name in OVER
+        if brief and (says_model(view, columns) or not row.ending):
             return line  # the end was shown already
         return line + story(view, row, width - 1 - line.cell_len, palette)
 

@@ -56,19 +56,28 @@ class Glance(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
+        right = self._right(view, view.mode, width, palette)
+        self._film_ends = right.cell_len
+        rate = self._rate(view, width, palette)
+        left = self._counts(view, width, palette, worded=True)
+        beside_it = 0 if view.alone else rate.cell_len  # its own row has its rate
+        if left.cell_len + beside_it + right.cell_len >= width and width < _WORDY:
+            left = self._counts(view, width, palette, worded=False)
+        if left.cell_len + rate.cell_len + right.cell_len < width:
+            left.append_text(rate)
+        return [beside(left, right, width)]
+
+    @staticmethod
+    def _counts(view: ScreenView, width: int, palette: dict[str, str], *, worded: bool) -> Text:
+        """Return the number of servers in each state, in words or only by their shapes."""
         left = Text()
         if width >= _NAMED:
             left.append(" vllm-watch ", style=f"bold {palette['primary']}")
         left.append(" ")
         for shape, word, number in view.counts:
-            text = f"{shape} {number} {word}  " if width >= _WORDY else f"{shape}{number} "
+            text = f"{shape} {number} {word}  " if worded else f"{shape}{number} "
             left.append(text, style=palette[SHAPE_ROLES[shape]])
-        right = self._right(view, view.mode, width, palette)
-        self._film_ends = right.cell_len
-        rate = self._rate(view, width, palette)
-        if left.cell_len + rate.cell_len + right.cell_len < width:
-            left.append_text(rate)
-        return [beside(left, right, width)]
+        return left
 
     @staticmethod
     def _rate(view: ScreenView, width: int, palette: dict[str, str]) -> Text:

@@ -39,6 +39,12 @@ def append_end(
 ) -> None:
     """Append the cells of a server that has ended, up to the words; its end replaces the rate."""
     style = palette["critical" if row.state.name == "dead" else "muted"]
+    if says_model(view, columns):
+        when = _when(view, row, _ENDED_CELLS)
+        cells = sum(column.width + 1 for column in columns) - cell_len(when)
+        drawer.name(row, cells, line)
+        line.append(f" {when}", style)
+        return
     room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
     for column in columns:
         if column.key == "said":
@@ -53,6 +59,11 @@ def append_end(
             line.append(_when(view, row, room - 1).ljust(room), style)
         elif column.key != "state":
             line.append_text(drawer.draw(row, [column]))
+
+
+def says_model(view: ScreenView, columns: list[Column]) -> bool:
+    """Return whether the row of a server that is over shows its model; its findings say why."""
+    return view.alone and columns[-1].key == "said"
 
 
 _PHASE_CELLS = len("starting the HTTP server ")
