@@ -36,7 +36,7 @@ async def test_news_of_servers_that_are_not_on_the_screen_wait_for_the_next_tick
         assert 0 < len(shown) < 12
         asked: list[float] = []
         monkeypatch.setattr(dashboard(app)._soon, "within", lambda wait, _: asked.append(wait))
-        dashboard(app)._urgency.took = 0.0
+        dashboard(app)._urgency.rested = 0.0
         hidden = next(source for source in lines if source not in shown)
         dashboard(app).news({hidden})
         dashboard(app).news(())

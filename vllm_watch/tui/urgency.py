@@ -11,10 +11,10 @@ from textual.timer import Timer
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.rows import Row
 
-SOON = 0.06
+SOON = 0.03
 """Seconds until news reach the screen; later news are drawn with them."""
 RESTS = 4
-"""Pause before the next drawing, as a multiple of the last one's time, for keys and reading."""
+"""Pause after a drawing, as a multiple of its time, for keys and reading."""
 EACH_SERVER = 0.02
 """Seconds per server for collecting news of rows that are not selected: of many, some write often …
 """
@@ -60,8 +60,8 @@ class Urgency:
         self._monitor = monitor
         self._knows = knows
         self._drawn: object = None
-        self.took = 0.0
-        """Duration of the last drawing in seconds."""
+        self.rested = 0.0
+        """The moment up to which drawing pauses, in the monotonic clock."""
 
     @property
     def looked(self) -> object:
@@ -71,12 +71,12 @@ class Urgency:
 
     def drawn(self, took: float) -> None:
         """Note a drawing and its duration in seconds."""
-        self._drawn, self.took = self.looked, took
+        self._drawn, self.rested = self.looked, time.monotonic() + RESTS * took
 
     @property
     def soon(self) -> float:
         """Seconds until urgent news is drawn."""
-        return max(SOON, RESTS * self.took)
+        return max(SOON, self.rested - time.monotonic())
 
     def wait(
         self, sources: Collection[str], selected: Row | None, shown: Iterable[Row | None]
