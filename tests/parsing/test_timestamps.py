@@ -130,7 +130,7 @@ def test_arriving_lines_tell_the_zone_when_they_are_steady() -> None:
     assert zone == Zone(timezone(timedelta(hours=2)), "arrival")
 
 
-def test_a_film_is_no_zone() -> None:
+def test_a_replay_speed_is_no_zone() -> None:
     finder = ZoneFinder()
     start = utc("2026-11-23T10:00:00")
     for second in range(120):  # ten times faster than it was

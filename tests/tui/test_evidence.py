@@ -146,7 +146,7 @@ def test_words_of_a_finding_that_is_over() -> None:
     assert not {"WHEN", "FORMULA", "EXPECT"} & plain.keys()
 
 
-def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
+def test_a_replay_of_several_logs_knows_by_how_much_it_moved_each() -> None:
     """The lines of a finding are searched by the log's own stamps."""
     batches = [
         Block("a.log", (Sample(1000.0, 0, {"running": 1.0}),)),
@@ -155,13 +155,13 @@ def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
     store = Store()
     for batch in with_common_start(batches):
         store.apply(batch)
-    assert {source: server.clock.film for source, server in store.servers.items()} == {
+    assert {source: server.clock.replay_shift for source, server in store.servers.items()} == {
         "a.log": 0.0,
         "b.log": -3000.0,
     }
 
 
-def test_a_film_of_several_logs_has_their_steps() -> None:
+def test_a_replay_of_several_logs_has_their_steps() -> None:
     """Tables move as they are."""
     steps = StepTable(array("d", [4001.0]), array("q", [0]), {"context_tokens": array("q", [8])})
     batches = [

@@ -1,4 +1,4 @@
-"""Through time with keys and the mouse: cursor, ribbons, film, spans, typed times, steps."""
+"""Through time with keys and the mouse: cursor, ribbons, replay bar, spans, typed times, steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vllm_watch.tui.messages import time_at
 from vllm_watch.tui.widgets.columns import columns_for, ribbon_place
 from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.fleet import Fleet
-from vllm_watch.tui.widgets.glance import Glance, film_cells
+from vllm_watch.tui.widgets.glance import Glance, replay_bar_cells
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.pane import Pane
 
@@ -83,7 +83,7 @@ async def test_a_span_that_is_marked_fills_the_charts() -> None:
         start, stop = app.timeline.window()
         assert abs(start - at("08:50:31")) < 4
         assert abs(stop - at("08:51:11")) < 4
-        assert app.timeline.paused, "a film would run out of it"
+        assert app.timeline.paused, "a replay would run out of it"
         await until(pilot, lambda: "SPAN" in shown(app, EventList))
         await pilot.press("escape")
         await until(pilot, lambda: "SPAN" not in shown(app, EventList))
@@ -103,13 +103,13 @@ async def test_a_click_on_a_ribbon_chooses_server_and_moment() -> None:
         assert abs(app.timeline.moment() - at("08:51:01")) < (end - start) / cells
 
 
-async def test_a_click_on_the_film_goes_to_its_place() -> None:
+async def test_a_click_on_the_replay_bar_goes_to_its_place() -> None:
     app = replay("08:50:30", Wall(), KILLED)
     async with running(app) as pilot:
         glance = app.screen.query_one(Glance)
         line = shown(app, Glance)
         begin = line.index("━")
-        cells = film_cells(glance.size.width)
+        cells = replay_bar_cells(glance.size.width)
         assert line.count("━") == cells
         await pilot.click(Glance, offset=(begin + cells // 2, 0))
         first, last = app.timeline.first, app.timeline.end

@@ -21,7 +21,7 @@ class LogClock:
     """True when no line gave the zone and UTC is used instead."""
     skew: float = 0.0
     """Seconds by which it is behind ours, 0 if they agree."""
-    film: float = 0.0
+    replay_shift: float = 0.0
     """Seconds by which a replay of several logs shifts its times, so that all begin together."""
 
     def ours(self, time: float) -> float:
@@ -42,11 +42,11 @@ class LogClock:
 
     def stamp(self, time: float) -> float:
         """Return a time of the log as its file has it."""
-        return time - self.film
+        return time - self.replay_shift
 
     def of_stamp(self, stamp: float) -> float:
         """Return the time of the log for one in its file."""
-        return stamp + self.film
+        return stamp + self.replay_shift
 
     def seen(self, newest: float, arrived: float) -> LogClock:
         """Return the clock with its skew: its newest stamp came at `arrived` of our clock."""

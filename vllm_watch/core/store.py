@@ -235,7 +235,7 @@ class Store:
             case LogFound():
                 self._name(server, news)
             case LogMoved():
-                server.clock = replace(server.clock, film=news.seconds)
+                server.clock = replace(server.clock, replay_shift=news.seconds)
 
     def _apply_block(self, server: Server, block: Block) -> None:
         self.size += block.size

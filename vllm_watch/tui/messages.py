@@ -63,7 +63,7 @@ class TimeChosen(Message):
         self.moment = time
 
 
-class FilmChosen(Message):
+class ReplayBarClicked(Message):
     """A position in the replay was clicked."""
 
     def __init__(self, share: float) -> None:

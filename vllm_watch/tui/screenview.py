@@ -54,8 +54,8 @@ class ScreenView:
     """Figures of the marked stretch of time."""
     charts: tuple[str, ...] = ()
     """Charts of the selected server that have data, in the requested order."""
-    film: float | None = None
-    """Position of a replay, 0 to 1; None if live."""
+    replayed: float | None = None
+    """How much of a replay has been shown, 0 to 1; None if live."""
     named: int = 0
     """Grows when servers are added or renamed."""
 

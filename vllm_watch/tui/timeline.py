@@ -241,8 +241,8 @@ class Timeline:
         """
         return stepped(self.window() if window is None else window, grows=self.span is None)
 
-    def film(self) -> float | None:
-        """Return the position of a replay, 0 to 1; None if live or before it begins."""
+    def replayed(self) -> float | None:
+        """Return how much of a replay has been shown, 0 to 1; None if live or before it begins."""
         first, end = self.first, self.end
         if self.mode == "live" or first is None or end is None or end <= first:
             return None

@@ -136,7 +136,7 @@ class ViewMaker:
             shown.story,
             shown.marked,
             shown.charts,
-            timeline.film(),
+            timeline.replayed(),
             self._fleet.named,
         )
 

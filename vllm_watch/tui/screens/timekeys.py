@@ -10,7 +10,7 @@ from textual.screen import Screen
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.tui.keys import bound
-from vllm_watch.tui.messages import FilmChosen, SpanChosen, TimeChosen, TimePointed, Zoomed
+from vllm_watch.tui.messages import ReplayBarClicked, SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.timeline import STEPS
 
 if TYPE_CHECKING:
@@ -166,8 +166,8 @@ class TimeKeys(Screen[None]):
         self._timeline.seek(message.moment)
         self.draw()
 
-    @on(FilmChosen)
-    def _choose_film(self, message: FilmChosen) -> None:
+    @on(ReplayBarClicked)
+    def _choose_on_bar(self, message: ReplayBarClicked) -> None:
         first, end = self._timeline.first, self._timeline.end
         if first is not None and end is not None:
             self._timeline.seek(first + (end - first) * message.share)

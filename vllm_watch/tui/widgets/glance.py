@@ -8,7 +8,7 @@ from rich.text import Text
 from textual import events
 
 from vllm_watch.core.figures import clock, short_rate, zone_name
-from vllm_watch.tui.messages import FilmChosen
+from vllm_watch.tui.messages import ReplayBarClicked
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane, beside
 
@@ -28,7 +28,7 @@ _WORDY = 100
 _NAMED = 58
 
 
-def film_cells(width: int) -> int:
+def replay_bar_cells(width: int) -> int:
     """Return the cells of the bar that shows how far a replay is."""
     return 0 if width < _WORDY else min(40, width // 6)
 
@@ -36,28 +36,28 @@ def film_cells(width: int) -> int:
 class Glance(Pane):
     """Counts by state, total rate, the mode and the clock; in a replay how far it is."""
 
-    _film_ends = 0
+    _bar_from_right = 0
     """Cells from the beginning of the replay bar to the right edge."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when one of its words changes."""
-        film = None if view.film is None else round(view.film * 200)
-        shown = clock(view.moment, view.tz), view.reading, view.mode, film
+        replayed = None if view.replayed is None else round(view.replayed * 200)
+        shown = clock(view.moment, view.tz), view.reading, view.mode, replayed
         return view.counts, short_rate(view.total_tps), shown
 
     def on_click(self, event: events.Click) -> None:
         """Go to the clicked place of a replay."""
-        cells = film_cells(self.size.width)
-        begin = self.size.width - self._film_ends
-        if self.view is not None and self.view.film is not None and 0 <= event.x - begin < cells:
-            self.post_message(FilmChosen((event.x - begin + 0.5) / cells))
+        cells, view = replay_bar_cells(self.size.width), self.view
+        begin = self.size.width - self._bar_from_right
+        if view is not None and view.replayed is not None and 0 <= event.x - begin < cells:
+            self.post_message(ReplayBarClicked((event.x - begin + 0.5) / cells))
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
         right = self._right(view, view.mode, width, palette)
-        self._film_ends = right.cell_len
+        self._bar_from_right = right.cell_len
         rate = self._rate(view, width, palette)
         left = self._counts(view, width, palette, worded=True)
         beside_it = 0 if view.alone else rate.cell_len  # its own row has its rate
@@ -92,9 +92,9 @@ class Glance(Pane):
     def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
         right = Text()
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
-        cells = film_cells(width)
-        if view.film is not None and cells:
-            done = round(view.film * cells)
+        cells = replay_bar_cells(width)
+        if view.replayed is not None and cells:
+            done = round(view.replayed * cells)
             right.append("━" * done, style=palette["note"])
             right.append("━" * (cells - done), style=palette["faint"])
             right.append("  ")
