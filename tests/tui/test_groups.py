@@ -13,9 +13,9 @@ from tests.tui.test_app import running, shown, view
 from vllm_watch.core.dataclass import replace
 from vllm_watch.tui.groups import group_line, groups_of
 from vllm_watch.tui.palette import THEME, roles_of
-from vllm_watch.tui.places import Places
 from vllm_watch.tui.rows import Row, Rows
 from vllm_watch.tui.screenview import Choices, ScreenView
+from vllm_watch.tui.tablelines import TableLines
 from vllm_watch.tui.widgets.columns import Table
 from vllm_watch.tui.widgets.fleet import Fleet
 
@@ -92,15 +92,15 @@ def test_scrolled_to_the_first_row_of_a_model_its_line_is_seen(fleet: ScreenView
 
 
 def test_of_a_folded_model_one_line_is_left_and_the_cursor_stops_there(fleet: ScreenView) -> None:
-    places = Places(fleet.made, {"Llama", "Qwen"})
-    assert [str(getattr(line, "model", line)) for line in places.lines] == [
+    table = TableLines(fleet.made, {"Llama", "Qwen"})
+    assert [str(getattr(line, "model", line)) for line in table.lines] == [
         "Llama", "Mistral", *map(str, range(6, 12)), "Qwen",
     ]  # fmt: skip
-    assert [places.line_of(row) for row in (0, 5, 6, 11, 12, 17)] == [0, 0, 2, 7, 8, 8]
-    assert places.moved(3, 1) == 6, "from the folded one to the first row of the next model"
-    assert places.moved(6, -1) == 0
-    assert places.moved(11, 1) == 12
-    assert places.moved(15, 99) == 12
+    assert [table.line_of(row) for row in (0, 5, 6, 11, 12, 17)] == [0, 0, 2, 7, 8, 8]
+    assert table.moved(3, 1) == 6, "from the folded one to the first row of the next model"
+    assert table.moved(6, -1) == 0
+    assert table.moved(11, 1) == 12
+    assert table.moved(15, 99) == 12
     pane = Fleet(SETTINGS.health)
     pane.folded = frozenset({"Llama", "Qwen"})
     lines = drawn(replace(fleet, selected=17), 30, pane)

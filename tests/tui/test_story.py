@@ -18,7 +18,7 @@ from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.pane import Pane
-from vllm_watch.tui.widgets.rowwords import story
+from vllm_watch.tui.widgets.rowwords import state_words
 from vllm_watch.tui.widgets.storypane import SILENT, StoryPane
 
 
@@ -150,9 +150,9 @@ def test_bars_of_start_ups_are_below_each_other() -> None:
     row = view.servers[0]
     for room in (66, 40):
         places = {
-            story(view, replace(row, state=replace(row.state, why=why)), room, PALETTE).plain.index(
-                "▕"
-            )
+            state_words(
+                view, replace(row, state=replace(row.state, why=why)), room, PALETTE
+            ).plain.index("▕")
             for why in ("starting", "compiling", "warming up")
         }
         assert len(places) == 1

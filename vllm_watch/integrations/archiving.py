@@ -69,30 +69,30 @@ def in_processes(work: Work, logs: Sequence[LogSet], processes: int) -> Iterator
     size = min(_MOST_HANDED_OUT, max(1, len(logs) // (8 * processes)))
     waiting = deque(logs[at : at + size] for at in range(0, len(logs), size))
     while waiting:
-        flying: dict[Future[list[Archived]], Sequence[LogSet]] = {}
+        handed_out: dict[Future[list[Archived]], Sequence[LogSet]] = {}
         try:
             with ProcessPoolExecutor(processes, initializer=_begin, initargs=(work,)) as pool:
-                yield from _flown(pool, waiting, flying, 2 * processes)
+                yield from _results(pool, waiting, handed_out, 2 * processes)
         except BrokenProcessPool:
-            for logs_of_one in flying.values():
+            for logs_of_one in handed_out.values():
                 for log in logs_of_one:
                     yield _alone(work, log)
 
 
-def _flown(
+def _results(
     pool: ProcessPoolExecutor,
     waiting: deque[Sequence[LogSet]],
-    flying: dict[Future[list[Archived]], Sequence[LogSet]],
+    handed_out: dict[Future[list[Archived]], Sequence[LogSet]],
     most: int,
 ) -> Iterator[Archived]:
     """Hand out logs, a few more than there are processes; yield the result for each."""
-    while waiting or flying:
-        while waiting and len(flying) < most:
-            flying[pool.submit(_worked, waiting[0])] = waiting[0]
+    while waiting or handed_out:
+        while waiting and len(handed_out) < most:
+            handed_out[pool.submit(_worked, waiting[0])] = waiting[0]
             waiting.popleft()
-        for future in wait(flying, return_when=FIRST_COMPLETED).done:
+        for future in wait(handed_out, return_when=FIRST_COMPLETED).done:
             done = future.result()
-            del flying[future]
+            del handed_out[future]
             yield from done
 
 

@@ -20,11 +20,11 @@ from vllm_watch.sources.rotated import Entry
 REMEMBERED = 16
 """Most documents kept whose files are gone: they may come back as copies or archives."""
 
-Standing = Callable[[Document], bytes | None]
+FirstBytes = Callable[[Document], bytes | None]
 """Returns the first bytes of the file that a document was read from, None if it is missing."""
 
 
-Verdict: TypeAlias = Literal["new", "empty", "copy"]
+Unmatched: TypeAlias = Literal["new", "empty", "copy"]
 """The result for a file without a known document.
 
 None of its bytes were read before, it is empty, or it copies bytes that are read from another file.
@@ -82,7 +82,7 @@ class Documents:
         for one in gone[:-REMEMBERED]:
             self._all.remove(one)
 
-    def match(self, entry: Entry, descriptor: int, standing: Standing) -> Document | Verdict:
+    def match(self, entry: Entry, descriptor: int, first_bytes: FirstBytes) -> Document | Unmatched:
         """Return the document that an open file holds and may continue.
 
         Raises:
@@ -102,10 +102,10 @@ class Documents:
             return "empty"
         head = os.pread(descriptor, HEAD, start)
         fitting = [one for one in self._all if one.head and one.fits(descriptor)]
-        fitting = [one for one in fitting if _may_hold(entry, head, one, standing)]
+        fitting = [one for one in fitting if _may_hold(entry, head, one, first_bytes)]
         if fitting:
             found = max(fitting, key=lambda one: one.offset)
-            if entry.is_log or standing(found) is None:  # a copy does not replace the log
+            if entry.is_log or first_bytes(found) is None:  # a copy does not replace the log
                 found.identity = entry.identity
             return found
         older = not entry.is_log and any(
@@ -115,8 +115,8 @@ class Documents:
         return "copy" if older else "new"
 
     def match_archive(
-        self, entry: Entry, standing: Standing
-    ) -> tuple[Document | Verdict, ArchiveStream]:
+        self, entry: Entry, first_bytes: FirstBytes
+    ) -> tuple[Document | Unmatched, ArchiveStream]:
         """Return the document that an archive holds, and its bytes after the read position.
 
         Raises:
@@ -133,7 +133,7 @@ class Documents:
                     continue
                 if not head.startswith(one.head) and not one.head.startswith(head):
                     continue
-                first = standing(one)
+                first = first_bytes(one)
                 if first is not None:
                     if first.startswith(head):
                         return "copy", stream
@@ -150,11 +150,11 @@ class Documents:
         return "new", stream
 
 
-def _may_hold(entry: Entry, head: bytes, document: Document, standing: Standing) -> bool:
+def _may_hold(entry: Entry, head: bytes, document: Document, first_bytes: FirstBytes) -> bool:
     """Return whether a file with a document's bytes is a second file of it."""
     if document.recognisable:
         return True
-    first = standing(document)
+    first = first_bytes(document)
     if entry.is_log:
         # Yes if only a copy of the log was read before, no if the document was the log itself.
         return first is not None and not document.was_log

@@ -17,7 +17,7 @@ from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.compressed import ArchiveError, ArchiveStream, is_compressed
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import HEAD, Document, Identity, ReplacedError, beginning
-from vllm_watch.sources.documents import Documents, Verdict
+from vllm_watch.sources.documents import Documents, Unmatched
 from vllm_watch.sources.listing import Listings
 from vllm_watch.sources.openfile import GoneError, OpenFile
 from vllm_watch.sources.rotated import TRIES, Entry, family, is_rotated_name, rotated_files
@@ -258,10 +258,12 @@ class Finder:
             del self._done[gone]
         if found and found.document:
             newer = [entry.identity for entry in entries[entries.index(found.entry) + 1 :]]
-            standing = self._standing(entries)
+            first_bytes = self._first_bytes(entries)
             self._documents.add(
                 found.document,
-                lambda one: bool(one.head) and one.identity in newer and standing(one) is not None,
+                lambda one: (
+                    bool(one.head) and one.identity in newer and first_bytes(one) is not None
+                ),
             )
 
     def _judged(self, entries: list[Entry], at: int) -> UnreadFile | None:
@@ -272,8 +274,8 @@ class Finder:
         try:
             if file.identity != entry.identity:
                 raise FileNotFoundError(entry.path)  # it changed in the meantime
-            verdict = self._documents.match(entry, file.descriptor(), self._standing(entries))
-            document = self._document(verdict, entry, file.descriptor)
+            match = self._documents.match(entry, file.descriptor(), self._first_bytes(entries))
+            document = self._document(match, entry, file.descriptor)
             for held in self._held():
                 if held.file is file:
                     held.document = document
@@ -293,13 +295,13 @@ class Finder:
 
     def _judged_archive(self, entries: list[Entry], at: int) -> UnreadFile | None:
         entry = entries[at]
-        verdict, stream = self._documents.match_archive(entry, self._standing(entries))
+        match, stream = self._documents.match_archive(entry, self._first_bytes(entries))
         found = UnreadFile(entry, None, stream)
         try:
-            if verdict in ("copy", "empty"):
+            if match in ("copy", "empty"):
                 self.release(found)
                 return None
-            document = self._document(verdict, entry, lambda: stream)
+            document = self._document(match, entry, lambda: stream)
         except BaseException:
             self.release(found)
             raise
@@ -307,13 +309,13 @@ class Finder:
 
     def _document(
         self,
-        verdict: Document | Verdict,
+        match: Document | Unmatched,
         entry: Entry,
         opened: Callable[[], int | ArchiveStream],
     ) -> Document | None:
-        if isinstance(verdict, Document):
-            return verdict
-        if verdict != "new":
+        if isinstance(match, Document):
+            return match
+        if match != "new":
             return None
         source = opened()
         start = (
@@ -325,7 +327,7 @@ class Finder:
             document.inherit(before)  # a hole up to our position: its writer continues there
         return document
 
-    def _standing(self, entries: list[Entry]) -> Callable[[Document], bytes | None]:
+    def _first_bytes(self, entries: list[Entry]) -> Callable[[Document], bytes | None]:
         by_identity = {entry.identity: entry for entry in entries}
 
         def first_bytes(document: Document) -> bytes | None:

@@ -19,9 +19,9 @@ from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.groups import Group, group_line
 from vllm_watch.tui.keys import CURSOR_KEYS, bound
 from vllm_watch.tui.messages import TimeChosen, time_at
-from vllm_watch.tui.places import Places
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.tablelines import TableLines
 from vllm_watch.tui.widgets.columns import (
     HEADED,
     TAIL,
@@ -34,7 +34,7 @@ from vllm_watch.tui.widgets.columns import (
     ribbon_place,
 )
 from vllm_watch.tui.widgets.pane import TimedPane, fitted, strip_of
-from vllm_watch.tui.widgets.rowwords import append_end, past_words, says_model, story
+from vllm_watch.tui.widgets.rowwords import append_end, past_words, says_model, state_words
 
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
@@ -76,7 +76,7 @@ class Fleet(TimedPane, can_focus=True):
         super().__init__(id=id)
         self._health = health
         self._top = 0
-        self._placed: tuple[tuple[object, object] | None, Places] = (None, Places((), ()))
+        self._placed: tuple[tuple[object, object] | None, TableLines] = (None, TableLines((), ()))
         """What the lines were made of, and the lines."""
         self.folded: frozenset[str] = frozenset()
         """Models of which only the line is shown."""
@@ -93,10 +93,10 @@ class Fleet(TimedPane, can_focus=True):
         """Draw when a visible row, its ribbon, an age or the cursor changes."""
         room = self.size.height
         self._scroll(view, max(1, room - (room > 1 and self.size.width >= HEADED)))
-        places = self._places(view).lines[self._top : self._top + room]
+        table_lines = self._table_lines(view).lines[self._top : self._top + room]
         rows = tuple(
-            place if isinstance(place, Group) else _row_key(view, view.rows[place])
-            for place in places
+            table_line if isinstance(table_line, Group) else _row_key(view, view.rows[table_line])
+            for table_line in table_lines
         )
         empty = (view.filter, view.waiting, clock_of(view)) if not view.rows else ()
         named = view.named, view.drawings.span
@@ -107,8 +107,10 @@ class Fleet(TimedPane, can_focus=True):
         """The rows of servers that are on the screen."""
         if self.view is None or not self.view.rows:
             return []
-        places = self._places(self.view).lines[self._top : self._top + self.size.height]
-        return [self.view.rows[place] for place in places if isinstance(place, int)]
+        table_lines = self._table_lines(self.view).lines[self._top : self._top + self.size.height]
+        return [
+            self.view.rows[table_line] for table_line in table_lines if isinstance(table_line, int)
+        ]
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -120,7 +122,7 @@ class Fleet(TimedPane, can_focus=True):
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
-        """Return the same as strips: unchanged rows are reused."""
+        """Return the head and the rows as strips; those of unchanged rows are reused."""
         frame = (width, view.named, view.filter, view.tz)
         if self._table is None or frame != self._frame or palette is not self._table.palette:
             self._frame = frame
@@ -149,25 +151,25 @@ class Fleet(TimedPane, can_focus=True):
             for line in self._empty(view, width, palette):
                 yield None, partial(Text.copy, line)
             return
-        places = self._places(view)
-        below = len(places.lines) - self._top - room
+        table_lines = self._table_lines(view)
+        below = len(table_lines.lines) - self._top - room
         if headed:
             charts = None if view.alone else view.drawings.span
             wordy = all(row.state.name in WORDY_STATES for row in view.made)
             head = partial(header, columns, view.window, view.tz, palette, charts, wordy=wordy)
             yield ("head", view.window, charts, wordy), head
-        shown = places.lines[self._top : self._top + room]
-        for place in shown[:-1] if below > 0 else shown:
-            if isinstance(place, Group):
-                chosen = view.selected in places.rows_of(place)
-                drawn = partial(group_line, place, width, palette, chosen=chosen)
-                yield (place, chosen), drawn
+        shown = table_lines.lines[self._top : self._top + room]
+        for table_line in shown[:-1] if below > 0 else shown:
+            if isinstance(table_line, Group):
+                chosen = view.selected in table_lines.rows_of(table_line)
+                drawn = partial(group_line, table_line, width, palette, chosen=chosen)
+                yield (table_line, chosen), drawn
                 continue
-            row, chosen = view.rows[place], place == view.selected
+            row, chosen = view.rows[table_line], table_line == view.selected
             yield (_row_key(view, row), chosen), partial(self._row, view, row, table, chosen)
         if below > 0 and shown:
-            rest = places.lines[self._top + room - 1 :]
-            hidden = sum(len(places.rows_of(place)) for place in rest)
+            rest = table_lines.lines[self._top + room - 1 :]
+            hidden = sum(len(table_lines.rows_of(table_line)) for table_line in rest)
             more = Text(f"   +{hidden} more ↓", style=palette["muted"])
             yield ("more", hidden), partial(Text.copy, more)
 
@@ -205,14 +207,14 @@ class Fleet(TimedPane, can_focus=True):
         brief = columns[-1].key == "said" and row.state.name in OVER
         if brief and (says_model(view, columns) or not row.ending):
             return line  # the end was shown already
-        return line + story(view, row, width - 1 - line.cell_len, palette)
+        return line + state_words(view, row, width - 1 - line.cell_len, palette)
 
     def _scroll(self, view: ScreenView, room: int) -> None:
-        places = self._places(view)
-        last = max(0, len(places.lines) - room)
-        selected = places.line_of(view.selected) if view.rows else 0
+        table_lines = self._table_lines(view)
+        last = max(0, len(table_lines.lines) - room)
+        selected = table_lines.line_of(view.selected) if view.rows else 0
         first = selected  # above the first row of a model its line is seen as well
-        if selected and isinstance(places.lines[selected - 1], Group):
+        if selected and isinstance(table_lines.lines[selected - 1], Group):
             first -= 1
         if first < self._top:
             self._top = first
@@ -220,16 +222,16 @@ class Fleet(TimedPane, can_focus=True):
             self._top = selected - room + (2 if last else 1)
         self._top = max(0, min(self._top, last))
 
-    def _places(self, view: ScreenView) -> Places:
+    def _table_lines(self, view: ScreenView) -> TableLines:
         """Return the lines of the table in order: rows, and lines above models."""
         made_of = (view.rows, self.folded)
         if self._placed[0] is None or any(map(is_not, made_of, self._placed[0])):
-            self._placed = made_of, Places(view.made, self.folded)
+            self._placed = made_of, TableLines(view.made, self.folded)
         return self._placed[1]
 
     def rows_for(self, view: ScreenView) -> int:
         """Return how many lines there are to be shown."""
-        return len(self._places(view).lines)
+        return len(self._table_lines(view).lines)
 
     @staticmethod
     def _empty(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
@@ -246,24 +248,24 @@ class Fleet(TimedPane, can_focus=True):
     def action_cursor(self, step: int) -> None:
         """Move the cursor by `step` rows."""
         if self.view is not None and self.view.rows:
-            index = self._places(self.view).moved(self.view.selected, step)
+            index = self._table_lines(self.view).moved(self.view.selected, step)
             self.post_message(self.RowChosen(self.view.rows[index]))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let models be folded where they have lines."""
         if action == "fold":
-            return self.view is not None and self._places(self.view).grouped
+            return self.view is not None and self._table_lines(self.view).grouped
         return super().check_action(action, parameters)
 
     def action_fold(self) -> None:
         """Show only the line of the model under the cursor, or its servers again."""
-        group = self._places(self.view).group_of(self.view.selected) if self.view else None
+        group = self._table_lines(self.view).group_of(self.view.selected) if self.view else None
         if group is not None:
             self._fold(group)
 
     def unfold(self) -> bool:
         """Show the servers of the model on whose line the cursor is; False: it is on a row."""
-        group = self._places(self.view).group_of(self.view.selected) if self.view else None
+        group = self._table_lines(self.view).group_of(self.view.selected) if self.view else None
         if group is None or not group.folded:
             return False
         self._fold(group)
@@ -289,13 +291,13 @@ class Fleet(TimedPane, can_focus=True):
         if view is None or not view.rows:
             return
         headed = self.size.height > 1 and self.size.width >= HEADED
-        places, at = self._places(view).lines, self._top + event.y - headed
-        place = places[at] if 0 <= at < len(places) else None
+        table_lines, at = self._table_lines(view).lines, self._top + event.y - headed
+        table_line = table_lines[at] if 0 <= at < len(table_lines) else None
         time = self.time_under(event.x)
-        if isinstance(place, Group):
-            self._fold(place)
-        elif place is not None:
-            index = place
+        if isinstance(table_line, Group):
+            self._fold(table_line)
+        elif table_line is not None:
+            index = table_line
             if time is not None:
                 self.post_message(self.RowChosen(view.rows[index]))
                 self.post_message(TimeChosen(time))

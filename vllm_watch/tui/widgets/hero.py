@@ -26,7 +26,7 @@ from vllm_watch.tui.widgets.columns import WORDY_STATES, time_axis
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import TimedPane, beside, strip_of
-from vllm_watch.tui.widgets.rowwords import story
+from vllm_watch.tui.widgets.rowwords import state_words
 
 _GAP = 4
 """Cells between two figures."""
@@ -135,7 +135,7 @@ class Hero(TimedPane, can_focus=True):
         if row.last == Values() and row.requests is None:
             blank = Text("", end="")
             words = Text("   ", end="")
-            words += story(view, row, width - 4, palette)
+            words += state_words(view, row, width - 4, palette)
             return [blank, blank, words, blank]
         if row.state.name in OVER:
             return self._last_figures(view, row, width, palette)

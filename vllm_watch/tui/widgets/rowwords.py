@@ -85,7 +85,7 @@ def _when(view: ScreenView, row: Row, room: int) -> str:
     return next((text for text in (long, f"{word} {ago}", ago) if len(text) <= room), "")
 
 
-def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:
+def state_words(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:
     """Return what a server without numbers does, or why it ended, in so many cells."""
     past = None if row.state.since is None else max(0.0, row.moment - row.state.since)
     ago = "" if past is None else figures.duration(past)
