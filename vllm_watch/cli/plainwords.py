@@ -1,7 +1,7 @@
 """Usual command lines, read without argparse: importing it took as long as reading a small log.
 
-A command declares its arguments as for argparse. Whatever is not plain (help, a mistake, an
-abbreviation, an argument of a rare kind) is left to argparse, so both read the same.
+A command declares its arguments as for argparse. Whatever is not plain (help, a mistake,
+an argument of a rare kind) is left to argparse, so both read the same.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class KeySettings:
     start_before: str = keys("left_parenthesis", "go to the previous start of a server")
     start_after: str = keys("right_parenthesis", "go to the next start of a server")
     go_to: str = keys("g", "type a time to go to")
-    loop: str = keys("o", "at the end of a replay: repeat it, or stop (switch)")
+    loop: str = keys("o", "repeat a replay at its end, or stop there")
     beginning: str = keys("home", "go to the beginning")
     now: str = keys("end", "go to the present, or to the end of a replay")
     help: str = keys("question_mark", "show all keys and signs")

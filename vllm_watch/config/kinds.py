@@ -298,7 +298,7 @@ def text(default: str) -> str:
 
 def keys(default: str, what: str) -> str:
     """A field for keys of the keyboard, separated by commas, and what they do."""
-    about = {METADATA_KEY: KEYS, DOCUMENTATION_KEY: f"What the keys do: {what}."}
+    about = {METADATA_KEY: KEYS, DOCUMENTATION_KEY: f"{what[:1].upper()}{what[1:]}."}
     made: str = field(default=default, metadata=about)
     return made
 

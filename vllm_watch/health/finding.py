@@ -51,7 +51,7 @@ class Finding:
     """The expected effect of the change."""
     costs: tuple[str, ...] = ()
     spans: tuple[tuple[float | None, float | None], ...] = ()
-    """Begin and end of each time that it fired; None: it still does."""
+    """Beginning and end of each time that it fired; None: it still does."""
     explains: tuple[Finding, ...] = ()
 
     @property

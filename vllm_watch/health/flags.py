@@ -74,7 +74,7 @@ def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
 
 
 def with_advice(finding: Finding, advice: Advice | None, facts: Mapping[str, float]) -> Finding:
-    """Return a finding with the flags of an advice and what they cost, if there is one."""
+    """Return a finding with an advice, if there is one, and what its flags cost."""
     if advice is None:
         return finding
     heading, colon, figures = finding.title.partition(":")

@@ -25,7 +25,7 @@ from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.health.statefindings import states_of_run
 
 Interval = tuple[float, float]
-"""Begin and end in epoch seconds; infinity: not ended."""
+"""Beginning and end in epoch seconds; infinity: not ended."""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from vllm_watch.reports.rows import Row
 
 @dataclass(slots=True)
 class _Source:
-    """The state of one log while its news pass."""
+    """The state of one log while its news passes."""
 
     name: ServerName
     tz: tzinfo = UTC

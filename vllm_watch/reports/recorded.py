@@ -58,7 +58,7 @@ class RecordedSummary:
     """The recorded figures of a run."""
 
     latency: Mapping[str, Latency] = field(default_factory=dict)
-    """By the names of `LATENCIES`, in seconds, all engines by_name; empty without a recording."""
+    """By the names of `LATENCIES`, in seconds, of all engines; empty without a recording."""
     exact: bool = False
     """Whether they come from a plug-in's lines in the log, not a metrics page's histograms."""
     gpus: tuple[GpuSummary, ...] = ()

@@ -27,7 +27,7 @@ class ServerSnapshot:
     server: Server
     health: Health
     time: float
-    """ServerSnapshot in the log's own clock, epoch seconds."""
+    """Now, in epoch seconds of the log's own clock."""
     age: float | None
     """Seconds since its newest stats line."""
     fired: tuple[Finding, ...]

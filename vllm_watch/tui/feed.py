@@ -16,7 +16,7 @@ from vllm_watch.tui.commonstart import with_common_start
 from vllm_watch.tui.messages import AllRead, NewsRead
 
 GROUP_SECONDS = 0.05
-"""News closer together than this are sent as one message."""
+"""News closer together than this is sent as one message."""
 SWITCH_SECONDS = 0.001
 """Seconds for which reading may hold up the screen's thread: a key takes several turns."""
 MOST_PENDING = 2

@@ -14,7 +14,7 @@ _SHOWN = ("p50", "p95")
 
 
 def latency_facts(server: Server, time: float) -> tuple[str, ...]:
-    """Return the newest latencies of all engines by_name, each with median and p95."""
+    """Return the newest latencies of all engines together by name, each with median and p95."""
     found: dict[str, list[Latency]] = {}
     for table in server.recording.latencies.values():
         index = _recent(table, time)

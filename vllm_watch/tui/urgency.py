@@ -12,7 +12,7 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.rows import Row
 
 SOON = 0.03
-"""Seconds until news reach the screen; later news are drawn with them."""
+"""Seconds until news reaches the screen; what arrives meanwhile is drawn with it."""
 RESTS = 4
 """Pause after a drawing, as a multiple of its time, for keys and reading."""
 EACH_SERVER = 0.02

@@ -199,7 +199,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         view = self._maker.make(
             timeline, self._choices, troubles=troubles, silences=self._silences.left()
         )
-        if timeline.mode == "replay":  # live, the alert watch has the alerts that ended
+        if timeline.mode == "replay":  # live, `Alerting` does it
             self._silences.end({problem.key for problem in view.problems})
         self.view = view
         with self.app.batch_update():

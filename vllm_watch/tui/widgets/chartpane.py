@@ -33,7 +33,7 @@ class ChartPane(TimedPane):
             self.name = name
 
     def __init__(self, chart: str, *, id: str | None = None) -> None:  # noqa: A002
-        """Show the chart `chart` (see `chartspecs.CHART_NAMES`)."""
+        """Show the chart `chart` (see `charttable.CHART_NAMES`)."""
         super().__init__(id=id, classes="chart")
         self._chart = chart
         self.worded = True

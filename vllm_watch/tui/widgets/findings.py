@@ -70,7 +70,7 @@ class Findings(Framed):
         """How many findings have no room, and the key that shows them."""
 
     def suit(self, layout: Layout) -> None:
-        """Do what the other panes of a layout leave to it."""
+        """Show also the facts and the verdict where a layout has no other place for them."""
         self.fills, self.heads = "card" not in layout.panes, not layout.verdict
 
     def key(self, view: ScreenView) -> Hashable:
