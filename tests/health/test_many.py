@@ -65,7 +65,11 @@ def test_the_median_before_each_of_many_rates_is_that_of_one_after_the_other() -
     chance = random.Random(3)
     rates = [chance.choice([1.0, chance.random(), 50 * chance.random()]) for _ in range(9_000)]
     many, single = Signals(Settings().health), Signals(Settings().health)
-    found = [x for at in range(0, 9_000, 1_500) for x in learn_all(many, rates[at : at + 1_500])]
+    found = [
+        x
+        for at in range(0, 9_000, 1_500)
+        for x in learn_all(many, np.array(rates[at : at + 1_500]))
+    ]
     assert [None if math.isnan(x) else x for x in found] == [single.learn(x) for x in rates]
     assert many.rates == single.rates
 

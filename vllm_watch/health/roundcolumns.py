@@ -112,7 +112,10 @@ def cadence_column(before: Sequence[float], times: Floats, size: int) -> Floats:
 
 def window_cadences(times: Floats, size: int, step: int = 1) -> Floats:
     """Return the median distance within each window of `size` times, for each `step`-th window."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.diff(times), size - 1)[::step]
+    every = np.diff(times)
+    windows = np.lib.stride_tricks.sliding_window_view(every, size - 1)[::step]
+    if every[0] > 0 and (every == every[0]).all():
+        return np.full(len(windows), every[0])
     found = np.empty(len(windows))
     block = max(1, _CELLS // size)
     for start in range(0, len(windows), block):
@@ -216,9 +219,8 @@ def _seen_capacity(
             known += seen
             if engine == ALL_ENGINES:  # the line is of all engines, so others need not be added
                 known[seen] = -np.inf
-        state.capacities.extend(
-            zip(times[len(before) :].tolist(), every[len(before) :].tolist(), strict=True)
-        )
+        new = slice(max(len(before), len(every) - MOST_SEEN), None)
+        state.capacities.extend(zip(times[new].tolist(), every[new].tolist(), strict=True))
         state.trim(rows.times[-1].item() - settings.seen_capacity_seconds)
     if not counted:
         return None

@@ -9,7 +9,6 @@ import math
 from array import array
 from bisect import insort
 from collections.abc import Mapping, Sequence
-from itertools import islice
 
 import numpy as np
 
@@ -89,7 +88,7 @@ def _rates(signals: Signals, values: Mapping[str, Floats], rows: int) -> dict[st
     known = np.flatnonzero(~np.isnan(every) & ~np.isnan(ran) & (ran != 0))
     generated, running = every[known], ran[known]
     rate = generated / running
-    middle = learn_all(signals, rate.tolist())
+    middle = learn_all(signals, rate)
     middle[~(middle > 0)] = np.nan
     prompts = np.nan_to_num(values["prompt_tps"][known]) if "prompt_tps" in values else 0.0
     lacking = middle * running - generated
@@ -108,9 +107,11 @@ def _rates(signals: Signals, values: Mapping[str, Floats], rows: int) -> dict[st
     return found
 
 
-def learn_all(signals: Signals, some: Sequence[float]) -> Floats:
+def learn_all(signals: Signals, some: Floats) -> Floats:
     """Let `signals` learn many rates per request; return the median before each, NaN for none."""
-    middles: list[float] = []
+    middles = [math.nan for rate in some[: max(0, FEWEST_RATES - len(signals.rates))].tolist()]
+    for rate in some[: len(middles)].tolist():
+        signals.learn(rate)
     while len(middles) < len(some):
         count = len(signals.rates)
         first, last = max(0, count // 2 - _NEAR), count // 2 + _NEAR
@@ -120,21 +121,23 @@ def learn_all(signals: Signals, some: Sequence[float]) -> Floats:
             signals.rates[last:].tolist(),
         )
         lowest, highest = (near[0], near[-1]) if high else (-math.inf, math.inf)
-        for rate in islice(some, len(middles), len(middles) + MOST_RATES + 1 - count):
-            # Only those near the middle are kept in order, as long as the middle is among them.
-            place = count // 2 - len(low)
-            if high and not 0 <= place < len(near):
-                break
-            middles.append(near[place] if count >= FEWEST_RATES else math.nan)
-            if rate < lowest:
-                low.append(rate)
-            elif rate > highest:
-                high.append(rate)
-            else:
-                insort(near, rate)
-            count += 1
+        rates = some[len(middles) : len(middles) + MOST_RATES + 1 - count]
+        under, over = rates < lowest, rates > highest
+        inner = ~(under | over)
+        # Only those near the middle are kept in order, as long as the middle is among them.
+        place = (count + np.arange(len(rates))) // 2 - len(low) - (np.cumsum(under) - under)
+        gone = np.flatnonzero((place < 0) | (place >= len(near) + np.cumsum(inner) - inner))
+        stop = int(gone[0]) if len(gone) else len(rates)
+        places, begin = place.tolist(), 0
+        for at in np.flatnonzero(inner[:stop]).tolist():
+            middles += map(near.__getitem__, places[begin : at + 1])
+            insort(near, rates[at].item())
+            begin = at + 1
+        middles += map(near.__getitem__, places[begin:stop])
+        low += rates[:stop][under[:stop]].tolist()
+        high += rates[:stop][over[:stop]].tolist()
         every = array("d", [*sorted(low), *near, *sorted(high)])
-        signals.rates = every if count <= MOST_RATES else every[::2]
+        signals.rates = every if len(every) <= MOST_RATES else every[::2]
     return np.array(middles)
 
 
@@ -209,9 +212,7 @@ def _steps(
         below = np.asarray(share < signals.settings.far_below_share)
     still = (below | ((moved == 0) & ~full)).astype(float)
     return {
-        "preempted": put_back
-        if printed is None
-        else np.where(np.isnan(printed), put_back, printed),
+        "preempted": put_back,
         "running_step": moved,
         "kv_step": now[2] - before[2],
         "not_filling": np.where(np.isnan(now[0]) | (now[0] == 0), np.nan, still),
@@ -300,10 +301,9 @@ def _sweep_rule(
         watches.holds[rule.number] = hold
     if rule.raised_when:
         turns = _with_raised(turns, _raised(rule, table, rows)[judged], fires=fires)
-    places = np.arange(rows)[judged]
     return [
         (
-            turn._replace(row=int(places[turn.row])),
+            turn if isinstance(judged, slice) else turn._replace(row=int(judged[turn.row])),
             rule,
             "idle" if rests[turn.row] else "cleared" if better[turn.row] else "few prompts",
         )

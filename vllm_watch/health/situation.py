@@ -6,6 +6,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
@@ -236,9 +237,7 @@ def most_held(
     ran, waits, used = ran[known], np.nan_to_num(waits[known]), used[known]
     least = np.where((ran == 0) | (waits != 0) | (used >= full), 0.0, ran)
     windows = max(0, len(least) - hold + 1)
-    lowest = least[:windows]
-    for at in range(1, hold):
-        lowest = np.minimum(lowest, least[at : at + windows])
+    lowest = reduce(np.minimum, (least[at : at + windows] for at in range(hold)))
     return float(lowest.max(initial=0.0))
 
 

@@ -163,11 +163,9 @@ class _Counts:
             self._polls = _sum(self._polls, column)
         if answer.what != "served":
             return
-        known = self._served.get(answer.status, self._none())
-        self._served[answer.status] = _sum(known, column)
+        _add(self._served, answer.status, column)
         if answer.failing:
-            known = self._failing.get(answer.route, self._none())
-            self._failing[answer.route] = _sum(known, column)
+            _add(self._failing, answer.route, column)
 
     def table(self) -> RequestTable:
         """Return the requests as a table."""
@@ -179,6 +177,10 @@ class _Counts:
 
 def _sum(one: array[int], other: array[int]) -> array[int]:
     return array("q", map(add, one, other))
+
+
+def _add(columns: dict[str, array[int]], name: str, column: array[int]) -> None:
+    columns[name] = _sum(columns[name], column) if name in columns else column
 
 
 def _request_table(stretches: Sequence[tuple[float | None, Mapping[Answer, int]]]) -> RequestTable:
