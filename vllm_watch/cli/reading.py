@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
@@ -15,6 +16,8 @@ from vllm_watch.core.zones import parse_zone
 from vllm_watch.reports.reading import Reading, read_saved
 from vllm_watch.sources.paths import find_logs
 
+RARELY = 200_000
+"""New objects after which garbage is collected: reading logs once leaves hardly any."""
 _PACKED = {
     b"\x1f\x8b": "gunzip",
     b"\x28\xb5\x2f\xfd": "unzstd",
@@ -30,6 +33,7 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
     Raises:
         CommandError: nothing matched (2), or nothing of vLLM is in what matched (1).
     """
+    gc.set_threshold(RARELY)
     found = find_logs(patterns)
     require_logs(list(patterns), found)
     with reading_shown(found) as passed:
