@@ -234,7 +234,7 @@ def _sections(
         pieces = _chunks(descriptor, first.identity, blocks)
         before = next(pieces, None)
         section: Section = {}
-        if before is not None and guess(scanner, _whole_lines(before.data)):
+        if before is not None and guess(scanner, before.data[before.data.find(b"\n") + 1 :]):
             for chunk in pieces:
                 section[chunk.offset, len(chunk.data)] = scan_ahead(scanner, chunk.data)
         yield blocks.stop, section
@@ -254,8 +254,3 @@ def _chunks(descriptor: int, identity: tuple[int, int], blocks: range) -> Iterat
             return
         yield from cutter.feed(data)
         end = chunks.block_end(descriptor, cutter.offset)
-
-
-def _whole_lines(text: bytes) -> bytes:
-    """Return a text that begins within a line from its first whole line on."""
-    return text[text.find(b"\n") + 1 :]

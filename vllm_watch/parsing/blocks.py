@@ -112,8 +112,7 @@ class LargeBlocks:
         if len(text) < MANY_BYTES or text[-1:] != b"\n" or scanner.within or scanner.uncounted:
             return False
         shape = self._known.shape_of_all(text)
-        rows = None if shape is None else shape.layout.read(text)
-        if shape is None or rows is None:
+        if shape is None or (rows := shape.layout.read(text)) is None:
             return False
         count, last = len(rows.stamps), scanner.stamp
         times = scanner.see(scan, rows.stamps)

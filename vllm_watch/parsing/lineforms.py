@@ -114,8 +114,7 @@ class Form:
         if found.tobytes() == wanted * len(found):
             return np.ones(len(found), bool)
         rows: Flags = _rows(found, len(wanted)) == np.frombuffer(wanted, np.uint8)
-        good: Flags = np.logical_and.reduce(rows, axis=1)
-        return good
+        return np.asarray(np.logical_and.reduce(rows, axis=1))
 
     def _begins(self, found: NDArray[np.void]) -> Flags:
         text = found.tobytes()
@@ -131,11 +130,9 @@ class Form:
 
 
 def _digit(text: NDArray[np.uint8]) -> Flags:
-    flags: Flags = text - np.uint8(48) < 10
-    return flags
+    return np.asarray(text - np.uint8(48) < 10)
 
 
 def _rows(found: Any, size: int) -> NDArray[np.uint8]:
     """Return joined pieces as a table of bytes."""
-    table: NDArray[np.uint8] = np.frombuffer(found.tobytes(), np.uint8).reshape(-1, size)
-    return table
+    return np.frombuffer(found.tobytes(), np.uint8).reshape(-1, size)

@@ -71,25 +71,21 @@ def stamp_parts(stamp: bytes) -> tuple[int, int, int, int, int]:
 
 def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | None]:
     """Return the first stamp of a file's beginning and the last stamp of its end."""
-    first = next(_stamp_ends(head), None)
-    newest = max(_stamp_ends(tail), default=None)
+    first = next(stamp_ends(head), None)
+    newest = max(stamp_ends(tail), default=None)
     return (
         None if first is None else head[first - _LENGTH : first],
         None if newest is None else tail[newest - _LENGTH : newest],
     )
 
 
-def stamp_ends(piece: bytes) -> list[int]:
-    """Return where the vLLM stamps in a piece of a log end."""
-    return [*_stamp_ends(piece)]
-
-
 def has_stamp(piece: bytes) -> bool:
     """Return whether a piece of a log has a vLLM stamp."""
-    return next(_stamp_ends(piece), None) is not None
+    return next(stamp_ends(piece), None) is not None
 
 
-def _stamp_ends(piece: bytes) -> Iterator[int]:
+def stamp_ends(piece: bytes) -> Iterator[int]:
+    """Yield where the vLLM stamps in a piece of a log end."""
     for found in _STAMP_END.finditer(piece):
         end = found.end()
         near = _STAMP.finditer(piece, max(0, end - _LONGEST_STAMP), end)

@@ -122,7 +122,7 @@ class OuterStamp(NamedTuple):
 
 def outer_stamp(piece: bytes) -> OuterStamp | None:
     """Return the stamps of the last line with two: the year counts back from the newest."""
-    ends = (_last_outer(piece, end) for end in reversed(stamp_ends(piece)))
+    ends = (_last_outer(piece, end) for end in reversed([*stamp_ends(piece)]))
     found = next((found for found in ends if found is not None), None)
     if found is None:
         return None
