@@ -93,10 +93,8 @@ class Documents:
         if own and own.head:
             if own.fits(descriptor) or own.cut_to(descriptor, size):
                 return own
-            own.identity, own.left = (
-                None,
-                own.identity,
-            )  # truncated, or another file has its inode now
+            # It was truncated, or another file has its inode now.
+            own.identity, own.left = None, own.identity
         start = beginning(descriptor, size)
         if start == size:
             return "empty"
