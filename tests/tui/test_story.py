@@ -32,9 +32,19 @@ def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
     assert [seconds for _, seconds, _ in view.story.phases] == [26, 2, 10]
     assert view.story.next[0] == "profiling memory"
     assert view.story.next[-1] == "starting the HTTP server"
-    drawn = [line.plain.split()[-1] for line in StoryPane().lines(view, 100, 20, PALETTE)[1:]]
+    drawn = [line.plain.split()[-1] for line in StoryPane().lines(view, 100, 12, PALETTE)[1:]]
     assert drawn[2:4] == ["…", "next"], "the one that lasts, and what usually follows"
+    high = [line.plain for line in StoryPane().lines(view, 100, 20, PALETTE)]
+    assert {"".join(high[2::2])} == {""}, "with room, bars are apart"
     assert view_at(monitor_of("h100_optimised"), "08:54:10").story is None
+
+
+def test_a_phase_within_one_second_took_less_than_one() -> None:
+    view = view_at(monitor_of("h100_optimised"), "08:54:05")
+    drawn = "\n".join(line.plain for line in StoryPane().lines(view, 100, 18, PALETTE))
+    assert re.search(r"profiling and warm-up +▆ <1 s", drawn), "both at 08:53:31"
+    (facts,) = [facts for label, facts in view.facts if label == "START-UP"]
+    assert "profiling and warm-up <1 s" in facts
 
 
 def test_a_log_without_a_phase_yet_is_launching(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.slowdown import SlowDown, thousands
 from vllm_watch.tui.recordedfacts import gpu_facts, latency_facts
+from vllm_watch.tui.wording import phase_time
 
 _FLAGS = (
     ("gpu_memory_utilization", "gpu_memory_utilization"),
@@ -155,7 +156,7 @@ def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
     for phase in phases_of(run):
         if phase.begin <= time:
             end = time if phase.end is None else min(phase.end, time)
-            facts.append(f"{phase.name} {duration(end - phase.begin)}")
+            facts.append(f"{phase.name} {phase_time(end - phase.begin)}")
     ready, after = ready_at(run), ready_after(run)
     if ready is not None and ready <= time and after is not None:
         facts.append(f"ready {clock(ready, tz)} after {duration(after)}")

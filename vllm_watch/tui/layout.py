@@ -17,6 +17,8 @@ PAIR = 76
 """From this width on two charts are side by side."""
 JUDGED_ROWS = 12
 """From this height on, the verdict has a line."""
+CARD_ROWS = 17
+"""Rows for the whole card of a server; a start-up gets the room beyond."""
 HERO_ROWS, SMALL_HERO_ROWS = 8, 5
 """Rows of the figures of a single server."""
 
@@ -77,8 +79,8 @@ def layout_for(
     count = across * (2 if large else 1)
     panes = ("findings", "events", "card")[: across if width >= LARGE else 1]
     below = _rows_below(height, across, large=large)
-    if bare:
-        below = max(below, height - 3 - fleet - bare)  # without its top, verdict and keys
+    if bare:  # what is left without its top, verdict and keys
+        below = max(below, min(CARD_ROWS, height - 3 - fleet - bare))
     framed = below >= 7
     if bare:
         return Layout(fleet, (), 1, below, panes, framed=framed, hero=alone, story=True)

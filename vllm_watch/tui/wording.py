@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
+from vllm_watch.core.figures import duration
 from vllm_watch.core.patterns import lazy
 from vllm_watch.tui.keys import key_name
 
@@ -21,6 +22,11 @@ def with_key(remedy: str, *, short: bool = False) -> str:
     The texts of remedies never contain keys, because scripts and reports use them too.
     """
     return _ERRORS.sub(rf"\g<0> ({'' if short else 'key '}{key_name('errors')})", remedy, count=1)
+
+
+def phase_time(seconds: float) -> str:
+    """Return how long a phase took: stamps are whole seconds, so 0 means less than one."""
+    return duration(seconds) if seconds >= 1 else "<1 s"
 
 
 def shortened(text: str, width: int, least: int = 1) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 from vllm_watch.core.figures import duration
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Framed
+from vllm_watch.tui.wording import phase_time
 
 LEAST_SECONDS = 60.0
 """Least seconds that the longest bar represents."""
@@ -60,18 +61,19 @@ class StoryPane(Framed):
         lines = [Text("")] if height > count + 2 else []
         longest = max((seconds for _, seconds, _ in story.phases), default=0.0)
         scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
-        room = max(4, min(80, width - _LABEL - _TIME - 3))
+        room = max(4, width - _LABEL - _TIME - 3)
+        apart = [Text("")] if height > 2 * count and not story.errors else []
         for name, seconds, lasts in story.phases:
             line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
             cells = max(1, round(seconds / scale * room))
             line.append("▆" * cells, style=palette["note" if lasts else "low"])
-            line.append(f" {duration(seconds)}", style=palette["muted"])
+            line.append(f" {phase_time(seconds)}", style=palette["muted"])
             if lasts:
                 line.append(" …", style=palette["note"])
-            lines.append(line)
+            lines += [line, *apart]
         for index, name in enumerate(story.next):
             then = "usually next" if not index else ""
-            lines.append(Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]))
+            lines += [Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]), *apart]
         if story.errors and lines:
             lines.append(Text(""))
         for error in story.errors:
