@@ -191,6 +191,7 @@ async def test_tab_turns_the_pages_of_charts() -> None:
             return [str(pane.id) for pane in panes if pane.display]
 
         assert charts() == ["chart-throughput", "chart-kv"]
+        assert len(app.screen.query("ChartPane")) == 2, "others are made when they are shown"
         await pilot.press("tab")
         assert charts() == ["chart-requests", "chart-pace"]
         await pilot.press("shift+tab")

@@ -80,18 +80,14 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         """
         super().__init__()
         self._job, self._excerpts = job, excerpts
-        self._monitor = monitor
-        self._timeline = timeline
-        self._tz = tz
-        self._alerting = alerting
-        self._silences, self._formats = silences, formats
+        self._monitor, self._timeline, self._tz = monitor, timeline, tz
+        self._alerting, self._silences, self._formats = alerting, silences, formats
         self._choices = Choices(charts=monitor.settings.screen.charts)
         self._maker = ViewMaker(monitor, tz, job)
         self._urgency = Urgency(monitor, self._maker.knows)
         self._alerts = {}
         self._opened: set[str] = set()
-        self._page = 0
-        self._full = False
+        self._page, self._full = 0, False
         self._composed = False
         """Whether the panes exist: keys may arrive before them."""
         self._layout: Layout | None = None
@@ -101,6 +97,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         """The size for which the screen was divided."""
         self._drawn: tuple[object, ...] = ()
         self._panes: list[Pane] = []
+        self._charts: dict[str, ChartPane] = {}
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -109,9 +106,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             yield Fleet(self._monitor.settings.health, id="fleet")
             yield Hero(self._monitor.settings.health, id="hero")
             yield VerdictLine(id="verdict")
-            with Container(id="charts"):
-                for name in CHART_NAMES:
-                    yield ChartPane(name, id=f"chart-{name}")
+            yield Container(id="charts")
             yield StoryPane(id="story")
             with Horizontal(id="below"):
                 yield Findings(id="findings")
@@ -250,15 +245,14 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         charts = self.query_one("#charts")
         charts.display = bool(layout.charts)
         charts.styles.grid_size_columns = layout.chart_columns
-        for place, name in enumerate(layout.charts):
-            chart = self.query_one(f"#chart-{name}", ChartPane)
+        for place, chart in enumerate(self._shown(layout.charts)):
             charts.move_child(chart, before=place)
             chart.worded = place < layout.chart_columns
             alone = (place + 1) % layout.chart_columns
             last = place + 1 == len(layout.charts) and alone
             chart.styles.column_span = layout.chart_columns - alone + 1 if last else 1
-        for name in CHART_NAMES:
-            self.query_one(f"#chart-{name}").display = name in layout.charts
+        for name, chart in self._charts.items():
+            chart.display = name in layout.charts
         self.query_one(StoryPane).display = layout.story
         below = self.query_one("#below")
         below.display = bool(layout.panes)
@@ -269,6 +263,14 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self.query_one(Findings).suit(layout)
         self.refresh_bindings()
         self._refresh_layout()  # now: else panes are drawn for their old sizes first
+
+    def _shown(self, names: Collection[str]) -> list[ChartPane]:
+        """Return charts; one is made when it is shown first, as most never are."""
+        new = {n: ChartPane(n, id=f"chart-{n}") for n in names if n not in self._charts}
+        self.query_one("#charts").mount(*new.values())
+        self._charts |= new
+        self._panes += new.values()
+        return [self._charts[name] for name in names]
 
     # --- the person's choices -----------------------------------------------------------------
 
