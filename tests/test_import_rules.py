@@ -144,3 +144,18 @@ def test_help_and_usage_errors_load_the_command_line_alone(words: list[str]) -> 
         "vllm_watch.core.mistakes",
     }
     assert {name.partition(".")[0] for name in loaded}.isdisjoint({*HEAVY, *SLOW} - PARSER)
+
+
+def test_the_screen_starts_without_ssl_and_can_use_it_later() -> None:
+    code = """
+import sys
+from vllm_watch.cli.screen import _import_asyncio
+_import_asyncio()
+import vllm_watch.tui.app
+before = "ssl" in sys.modules
+from vllm_watch.actions import webhook
+import asyncio
+print(before, webhook.ssl.create_default_context().check_hostname, asyncio.run(asyncio.sleep(0, 7)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "7"]
