@@ -12,6 +12,8 @@ import pytest
 
 from vllm_watch.health.rules import RULE_FILE, RULE_KEYS
 from vllm_watch.locations import builtin_formats_folder
+from vllm_watch.parsing.errors import FormatError
+from vllm_watch.parsing.formatkeys import KEYS, refuse_unknown_keys
 
 ROOT = Path(__file__).parents[1]
 FORMATS = sorted(builtin_formats_folder().glob("*.toml"))
@@ -38,6 +40,38 @@ def test_a_format_file_satisfies_its_schema_and_a_wrong_key_does_not(path: Path)
             entry["patern"] = "x"
             assert errors("format", table), entry
             del entry["patern"]
+
+
+def keys_of(schema: Any) -> dict[str, Any]:
+    """Return the keys of a schema's tables, nested as `formatkeys` has them."""
+    found = {}
+    for name, value in schema["properties"].items():
+        table = value.get("items", value)
+        found[name] = keys_of(table) if table.get("additionalProperties") is False else None
+    return found
+
+
+def test_the_loader_knows_the_keys_of_the_schema() -> None:
+    kinds = json.loads((ROOT / "docs/schemas/format.json").read_text(encoding="utf-8"))["allOf"]
+    known = {one["if"]["properties"]["kind"]["const"]: keys_of(one["then"]) for one in kinds}
+    assert known == KEYS
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"event": [{"bear": True}]}, "own.toml: event: unknown key bear: did you mean bare?"),
+        ({"events": []}, "own.toml: unknown key events: did you mean event?"),
+        (
+            {"event": [{"kind": "x", "sample": [{"lines": ""}]}]},
+            "own.toml: event: sample: unknown key lines: did you mean line?",
+        ),
+    ],
+)
+def test_a_key_that_no_format_file_has_is_refused(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(FormatError) as refused:
+        refuse_unknown_keys("own.toml", {"kind": "event", **entry})
+    assert str(refused.value) == message
 
 
 def test_the_rules_satisfy_their_schema_and_a_wrong_key_does_not() -> None:

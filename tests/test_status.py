@@ -106,7 +106,8 @@ def test_age_and_time(now: float, tmp_path: Path, capsys: Output) -> None:
     ("template", "said"),
     [
         ("{runing}", "did you mean {running}"),
-        ("{kv}", "is not a field"),
+        ("{kv}", "{kv} is not a field; did you mean {kv_cache_usage}?"),
+        ("{nope}", "{nope} is not a field; there are {servers}, {server}, "),
         ("{state", "write fields as {state}"),
         ("{}", "is not a field"),
         ("{state.__class__}", "is not a field"),

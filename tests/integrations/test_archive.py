@@ -177,7 +177,7 @@ def test_all_samples_of_several_servers_in_one_log(tmp_path: Path, capsys: Outpu
             lines += [f"[pod/{pod}/vllm] {line}\n" for line in text.splitlines()]
     log = serverlog.write(tmp_path, "".join(lines), name="pods.log")
     told = archived(capsys, log, "-o", target)
-    assert "1 logs archived (2 runs, 16 samples)" in told
+    assert "1 log archived (2 runs, 16 samples)" in told
     assert pq.read_table(target / "samples").num_rows == 16
 
 

@@ -112,7 +112,8 @@ def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
             say(f"{archived.source}: has no vLLM line")
     runs, samples = sum(a.runs for a in good), sum(a.samples for a in good)
     write(
-        f"{folder}: {len(good):,} logs archived ({runs:,} runs, {samples:,} samples), "
+        f"{folder}: {len(good):,} log{'' if len(good) == 1 else 's'} archived "
+        f"({runs:,} runs, {samples:,} samples), "
         f"{unchanged:,} unchanged, {len(failed):,} failed"
     )
     return FAILED if failed else DONE

@@ -7,6 +7,7 @@ from vllm_watch.cli.parser import PATHS, Arguments, Parser, add_forms, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
 from vllm_watch.core.hints import TYPE_CHECKING, Any
+from vllm_watch.core.mistakes import meant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,9 +111,6 @@ def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) 
 
 
 def _no_column(name: str) -> str:
-    import difflib
-
     from vllm_watch.integrations.runrows import COLUMNS
 
-    nearest = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.0)
-    return f"no column {name!r}; did you mean {nearest[0]}? `runs --json` shows all of them"
+    return f"no column {name!r}; {meant(name, COLUMNS)} `runs --json` shows all of them"

@@ -64,8 +64,10 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
     envelopes: list[str] = []
     for path, table in tables:
         if not checked:
-            from vllm_watch.parsing.patterns import refuse_slow_patterns  # only for changed files
+            from vllm_watch.parsing.formatkeys import refuse_unknown_keys  # only for changed files
+            from vllm_watch.parsing.patterns import refuse_slow_patterns
 
+            refuse_unknown_keys(path, table)
             refuse_slow_patterns(path, table)
         formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":

@@ -9,6 +9,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.enginevalues import combined_values
 from vllm_watch.core.figures import age, short_time
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
+from vllm_watch.core.mistakes import meant
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst_first
 from vllm_watch.reports.snapshot import ServerSnapshot
 
@@ -117,10 +118,7 @@ def _parsed(template: str) -> list[tuple[str, str | None, str | None]]:
 
 def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
     if name not in FIELDS:
-        import difflib
-
-        nearest = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.0)
-        raise FieldError(f"{{{name}}} is not a field; did you mean {{{nearest[0]}}}?")
+        raise FieldError(f"{{{name}}} is not a field; {meant(name, FIELDS, '{{{}}}')}")
     value = values.get(name, _ABSENT)
     if not form:
         return shown(name, value)
