@@ -88,8 +88,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self._alerts = {}
         self._opened: set[str] = set()
         self._page, self._full = 0, False
-        self._composed = False
-        """Whether the panes exist: keys may arrive before them."""
+        self._composed = False  # whether the panes exist: keys may arrive before them
         self._layout: Layout | None = None
         self.view = None
         self._soon = Appointment(self.set_timer)
@@ -221,10 +220,8 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
 
     def _arrange(self, view: ScreenView) -> None:
         """Divide the screen for the number of rows; nothing moves while that stays the same."""
-        width, height = self.size
         layout = layout_for(
-            width,
-            height,
+            *self.size,
             self.query_one(Fleet).rows_for(view),
             self._page,
             full=self._full,
@@ -245,6 +242,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         charts = self.query_one("#charts")
         charts.display = bool(layout.charts)
         charts.styles.grid_size_columns = layout.chart_columns
+        known = len(self._charts)
         for place, chart in enumerate(self._shown(layout.charts)):
             charts.move_child(chart, before=place)
             chart.worded = place < layout.chart_columns
@@ -262,7 +260,8 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             pane.display, pane.framed = name in layout.panes, layout.framed
         self.query_one(Findings).suit(layout)
         self.refresh_bindings()
-        self._refresh_layout()  # now: else panes are drawn for their old sizes first
+        if known in (0, len(self._charts)):  # later ones get no size before they are mounted
+            self._refresh_layout()  # now: else panes are drawn for their old sizes first
 
     def _shown(self, names: Collection[str]) -> list[ChartPane]:
         """Return charts; one is made when it is shown first, as most never are."""
