@@ -165,7 +165,7 @@ def test_zero_lies_on_the_axis_and_next_to_it_nothing_does(height: int) -> None:
         assert braille(lines[-3]) == 0
 
 
-def test_nothing_is_tinted_but_the_band_and_events() -> None:
+def test_nothing_is_tinted_but_the_band() -> None:
     text = drawn(replace(FULL, band=None, marks=()), 60, 12)
     assert not any(" on " in f" {span.style}" for span in text.spans)
 

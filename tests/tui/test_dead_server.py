@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC
 
 import pytest
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 
@@ -77,7 +78,9 @@ def test_the_row_says_when_and_why_in_whole_words(
 )  # fmt: skip
 def test_a_known_cause_is_called_by_its_name(capture: str, clock: str, name: str) -> None:
     view = view_at(monitor_of(capture, "cpu_spec_decode_colour"), clock)
-    assert " Tiny-Qwen3 :9" in table(view, 40)[0], "alone, its row has its model"
+    row = table(view, 40)[0].rstrip()
+    assert re.search(r" Tiny-Qwen3 :9\d+ +dead \d\d:\d\d:\d\d$", row), "alone, it has its model"
+    assert cell_len(row) == 40, "up to the edge, and no further"
     first, *_ = (line.plain for line in Findings().lines(view, 40, 7, PALETTE))
     assert f" died: {name}" in first, "and its finding why it died"
     assert table(view, 120)[1].rstrip().endswith(f" {name}")

@@ -338,6 +338,15 @@ def test_the_edges_of_a_band_are_dashed_where_nothing_is_filled() -> None:
     assert lines[4].count("╌") > 50, "the whole width"
 
 
+def test_the_line_of_an_event_never_covers_data() -> None:
+    """Ten rows of 0 to 100, filled up to 50: the line is in the five free ones."""
+    half = panel("area", [50.0] * 15, y_max=100.0)
+    marked = replace(half, marks=(Mark(at("09:00:00") + 60, "critical", "✖"),))
+    plain, drawn = (draw_panel(one, 60, 12, PALETTE, UTC).strips()[1:-1] for one in (half, marked))
+    assert [("┊" in strip.text) for strip in drawn] == [True] * 5 + [False] * 5
+    assert drawn[5:] == plain[5:], "nor has a filled cell another ground"
+
+
 def test_a_gap_in_a_fill_has_no_piece_of_a_dashed_line() -> None:
     values = [50.0] * 15 + [10.0] * 2 + [50.0] * 14
     lines = drawn_lines(panel("area", values, y_max=100.0, band=Band(30.0, 70.0)), 60)

@@ -97,6 +97,10 @@ def test_a_dead_server_that_is_alone_shows_its_last_figures() -> None:
     figures = list(Hero(SETTINGS.health)._shown(row))
     assert [figure.value for figure in figures[:3]] == ["1,246", "37", "363"]
     assert isinstance(Hero(SETTINGS.health), Pane)
+    large = [line.plain for line in Hero(SETTINGS.health)._figures(view, row, 80, PALETTE)]
+    assert large[1].startswith(" █▀▄ █▀▀ █▀█ █▀▄    its last figures at 08:51:41")
+    assert large[2].split()[-5:] == ["GENERATION", "RUNNING", "WAITING", "KV", "CACHE"]
+    assert large[3].split()[-6:] == ["1,246", "tok/s", "37", "363", "99", "%"]
 
 
 @pytest.fixture

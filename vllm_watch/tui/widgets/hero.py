@@ -215,7 +215,9 @@ class Hero(TimedPane, can_focus=True):
             times = time_axis(view.window, width - 2, view.tz)
             if width >= LARGE:
                 top = max((step.rate for step in steps if step.rate), default=0.0)
-                label = "OVER TIME  " + (f"up to {figures.rate(top)} tok/s  " if top else "")
+                label = "OVER TIME  " + (
+                    f"up to {figures.short_rate(top):>5} tok/s  " if top else ""
+                )
                 first = times.find("╷", len(label))
                 times = label + " " * (first - len(label)) + times[first:] if first > 0 else label
             canvas.write(0, 1, times, palette["muted"])

@@ -41,7 +41,7 @@ def append_end(
     style = palette["critical" if row.state.name == "dead" else "muted"]
     if says_model(view, columns):
         when = _when(view, row, _ENDED_CELLS)
-        cells = sum(column.width + 1 for column in columns) - cell_len(when)
+        cells = sum(column.width + 1 for column in columns) - cell_len(when) - 1
         drawer.name(row, cells, line)
         line.append(f" {when}", style)
         return
