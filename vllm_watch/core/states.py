@@ -55,6 +55,11 @@ class ServerState:
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
 
+    @property
+    def unproved(self) -> str:
+        """What is said of a fault before an end whose cause the log does not name."""
+        return f"perhaps why it {'ended' if self.name == 'ended' else 'died'}"
+
 
 def judge(
     run: Run, now: float, *, live: bool, saved: bool, rules: StateRules | None = None

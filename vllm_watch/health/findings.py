@@ -81,14 +81,9 @@ def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool
 def _before_the_end(finding: Finding, state: ServerState) -> Finding:
     """Return the faults before a death as possible causes: earlier does not mean proved."""
     seen = finding.detail.partition(";")[0]  # without the remedy, which comes after the death
-    detail = seen if state.cause else f"{unproved(state)}: {seen}"
+    detail = seen if state.cause else f"{state.unproved}: {seen}"
     title = f"before that: {finding.title}"
     return replace(finding, title=title, detail=detail, until=state.since)
-
-
-def unproved(state: ServerState) -> str:
-    """Return the text for a fault before an end whose cause the log does not name."""
-    return f"perhaps why it {'ended' if state.name == 'ended' else 'died'}"
 
 
 def _unexplained(trends: Iterable[Finding], firing: Iterable[AlertSpan]) -> list[Finding]:

@@ -8,7 +8,6 @@ from vllm_watch.core.figures import duration
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.states import ServerState
 from vllm_watch.health.finding import Finding
-from vllm_watch.health.findings import unproved
 
 _BEFORE = "before that: "
 IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free")
@@ -42,7 +41,7 @@ def death_lines(
     length = how_long(before, state.since)
     lasted = f" for {length}" if length else ""
     tails = (
-        f"; before: {what}{lasted}, {unproved(state)}",
+        f"; before: {what}{lasted}, {state.unproved}",
         f"; before: {what}{lasted}",
         f"; {before.word} before",
     )

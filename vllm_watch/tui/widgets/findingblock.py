@@ -12,7 +12,6 @@ from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.figures import DAY, age, clock
 from vllm_watch.core.patterns import lazy
 from vllm_watch.health.finding import Finding
-from vllm_watch.health.findings import unproved
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
 from vllm_watch.tui.problems import Problem
@@ -219,7 +218,7 @@ def finding_block(
         advice.whole,
         detail if width >= WORDY else "",
         advice.then,
-        unproved=unproved(problem.row.state) if width >= WORDY and _is_unproved(problem) else "",
+        unproved=problem.row.state.unproved if width >= WORDY and _is_unproved(problem) else "",
         quotes=_quotes(problem),
         loud=problem.loud,
     )
@@ -288,7 +287,7 @@ def _title(
     if not wordy and _is_unproved(problem):
         length = how_long(finding, state.since)
         lasted = f" for {length}" if length else ""
-        ends = (f"{lasted}, {unproved(state)}", lasted, "")
+        ends = (f"{lasted}, {state.unproved}", lasted, "")
         heads = [f"before: {finding.word}{end}" for end in ends]
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:

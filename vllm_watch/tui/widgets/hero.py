@@ -28,6 +28,8 @@ from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import TimedPane, beside, strip_of
 from vllm_watch.tui.widgets.rowwords import state_words
 
+LABEL_CELLS = len("OVER TIME  up to 99.9k tok/s  ")
+"""Cells of the label of a ribbon: its scale changes with time, the place of the times does not."""
 _GAP = 4
 """Cells between two figures."""
 
@@ -215,9 +217,8 @@ class Hero(TimedPane, can_focus=True):
             times = time_axis(view.window, width - 2, view.tz)
             if width >= LARGE:
                 top = max((step.rate for step in steps if step.rate), default=0.0)
-                label = "OVER TIME  " + (
-                    f"up to {figures.short_rate(top):>5} tok/s  " if top else ""
-                )
+                label = "OVER TIME  " + (f"up to {figures.short_rate(top)} tok/s" if top else "")
+                label = label.ljust(LABEL_CELLS if top else 0)
                 first = times.find("╷", len(label))
                 times = label + " " * (first - len(label)) + times[first:] if first > 0 else label
             canvas.write(0, 1, times, palette["muted"])
