@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,21 @@ def test_titles_of_alerts_are_worded_once(monkeypatch: pytest.MonkeyPatch) -> No
     first = event_lines(monitor, at("08:51:50"), 60)
     monkeypatch.setattr(alertfindings, "span_words", None)
     assert event_lines(monitor, at("08:51:50"), 60) == first
+
+
+def test_after_a_death_only_more_failures_than_requests_in_flight_are_called_new(
+    tmp_path: Path,
+) -> None:
+    """The capture had 37 running and 363 waiting; here its burst is 20 of its 497 answers."""
+    whole = log_of("h100_saturated_then_killed")
+    errors, kept = 0, []
+    for line in whole.read_bytes().splitlines(keepends=True):
+        errors += b"500 Internal Server Error" in line
+        if errors <= 20 or b"500 Internal Server Error" not in line:
+            kept.append(line)
+    log = tmp_path / whole.name
+    log.write_bytes(b"".join(kept))
+    told = event_lines(monitor_from(read(log).read_once()), math.inf, 60)
+    assert [line.text for line in told if "HTTP 500" in line.text] == [
+        "20 × HTTP 500: after it died"
+    ]

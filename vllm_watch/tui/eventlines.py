@@ -18,6 +18,7 @@ from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.health.spans import AlertSpan
+from vllm_watch.tui.rows import server_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ def _number(value: FieldValue) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-AFTER_DEATH = "in flight and new ones"
-"""Which requests a dead engine's API server fails: more than were in flight."""
+AFTER_DEATH = "after it died"
+MORE_THAN_IN_FLIGHT = "in flight and new ones"
+"""Which requests an API server fails whose engine died, if they are more than its last line had."""
 
 
 def _answers(fields: Mapping[str, FieldValue]) -> str:
@@ -117,11 +119,21 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
             kind = moment.event.kind
             line = _event_line(name, run, at, moment, said)
             if line is not None and died and kind == HTTP_ERRORS:
-                line = replace(line, text=f"{line.text.partition(' at ')[0]}: {AFTER_DEATH}")
+                line = replace(
+                    line, text=f"{line.text.partition(' at ')[0]}: {_failed(run, moment)}"
+                )
             if line is not None and line.time <= until:
                 # Signs of death after a stop belong to the stop, not to a failure.
                 yield replace(line, glyph="■", role="muted") if stopped else line
             stopped, died = stopped or kind == "stop", died or kind in ("dead", "killed")
+
+
+def _failed(run: Run, moment: Moment) -> str:
+    """Return which requests failed after a death."""
+    last = server_values(run, math.inf)
+    in_flight = (last.running or 0.0) + (last.waiting or 0.0)
+    many = sum(_counts(moment.event.fields).values()) > in_flight > 0
+    return MORE_THAN_IN_FLIGHT if many else AFTER_DEATH
 
 
 def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> list[EventLine]:
