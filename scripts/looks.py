@@ -51,7 +51,7 @@ class Scene:
 
 
 _SATURATED = "replay fixtures/logs/h100_saturated_then_killed --start {at} --speed 1"
-BUSY = _SATURATED.format(at="08:50:50")
+BUSY = _SATURATED.format(at="08:51:05")
 DEMO_MOMENT = 9.5
 SCENES = {
     "demo-2s": Scene("demo", wait=2.0, each=True),

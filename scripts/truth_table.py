@@ -23,10 +23,10 @@ each capture's stats lines with the counters on its `/metrics` page, taken short
 Prompt tokens are those computed (`source="local_compute"`); cached ones are not in the log's
 rate. Tokens after the last stats line are not in the log, so its sum may lack those of one
 interval. The rate of the first line is taken for the whole time since vLLM began to count
-(`Supported tasks: …`). *Agree* says whether log and counter do. With c for the counter and r for
-the larger of the last two rates: 0.97 c − r × cadence ≤ log ≤ 1.03 c + r × 1 s, where the cadence
-is the usual time between two stats lines (10 s). If they do not agree, the column has the number of
-tokens that are missing.
+(`Supported tasks: …`). *Agree* says whether log and counter do: the log
+has at most 3 % and one second's tokens more than the counter, and at most 3 % and one interval's
+tokens less (the usual time between two stats lines, 10 s; the rate is the larger of the last two).
+If they do not agree, the column has the number of tokens that are missing.
 Made by `python -m scripts.truth_table`; a test compares it with the captures.
 
 | capture | engine | generated, log | counter | ratio | agree | prompt | counter | ratio | agree |

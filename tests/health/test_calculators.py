@@ -61,7 +61,7 @@ def test_capacity_of_the_guide() -> None:
     assert recommended_batch(8.49 * 4, 0.90) == 30
     inputs = {"max_concurrency": 8.49, "engines": 4.0, "capacity_share": 0.9}
     answer = calculator("capacity").answer(inputs)
-    assert answer.flag == "--max-num-seqs 30"
+    assert answer.flag == "--max-num-seqs 7", "30 ÷ 4 engines"
     assert answer.text.startswith("34 requests of full length; 30 recommended")
     assert answer.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
     assert "vLLM applies the flag per engine: 7 each" in answer.text

@@ -39,7 +39,7 @@ class KeySettings:
     help: str = keys("question_mark", "show all keys and signs")
     server: str = keys("enter", "open the page of a server")
     chart: str = keys("z", "show one chart on the whole screen")
-    compare: str = keys("c", "compare two servers on one axis")
+    compare: str = keys("c", "compare two runs on one axis")
     errors: str = keys("x", "show the errors of a server")
     calculators: str = keys("n", "open the calculators")
     export: str = keys("E", "save the view as files")

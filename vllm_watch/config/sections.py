@@ -83,7 +83,7 @@ class HealthSettings:
     kv_clear_margin: float = ratio(0.05)
     """An alert clears once a share (0 to 1) is this far on the healthy side of its level.
 
-    Shares are KV cache usage, running requests of the most allowed, and prompts of all tokens.
+    Shares are KV cache usage, running ÷ max_num_seqs, and prompt tokens ÷ all tokens.
     """
     preemption_kv_cache: float = ratio(0.90)
     """KV cache usage (0 to 1) from which requests that fall back to waiting count as preempted."""

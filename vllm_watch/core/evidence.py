@@ -228,7 +228,7 @@ def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Momen
 def _weigh_offline(
     found: Evidence, run: Run, now: float, placed: list[tuple[float, Moment]]
 ) -> None:
-    """Return the progress of a run without a server."""
+    """Note the progress of a run without a server."""
     kinds = {moment.event.kind for _, moment in placed}
     if kinds & _SERVED or run.first_request is not None:
         return

@@ -30,7 +30,7 @@ def counted(row: EngineRow, series: Series | None) -> EngineRow:
     before = (series.value("running", index - 1) or 0.0) if known else 0.0
     ended = max((latency.count for latency in row.latencies.values()), default=0)
     if ended == 1 and "request_s" not in row.latencies:
-        ended = 0  # a weight of 0 becomes 1
+        ended = 0  # a recording has 1 where no request finished
     begun = max(1.0, ended + running - before)
     seconds = gap if gap is not None and known else _USUAL
     tokens = (series.value("generation_tps", index) or 0.0) * seconds

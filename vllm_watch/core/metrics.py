@@ -1,7 +1,7 @@
 """The metric catalogue: one entry per number that a log can hold about an engine.
 
-Export columns, charts, table cells and format files all take their names, units and rules from
-here, so that no two of them can disagree. Names use the terms of vLLM's log and metrics page.
+Export columns, table cells and formats of stats lines take their names, units and rules from here,
+and charts refer to metrics by these names. They are the terms of vLLM's log and metrics page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What reading logs yields: messages with one meaning each. Immutable: threads hand them on.
 
 Every one names the server it is about by its `source`: the path of the server's log, also where
-the file that was read is a companion of it.
+the file that was read is a companion of it: its `.err` file, or a recording.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
     what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{span.rule.word}: too few new prompts to judge",
+        "few prompts": f"{span.rule.word}: no longer judged, too few new prompts",
         "idle": f"{what}: over, no requests are running",
     }
     text = texts[span.ending]

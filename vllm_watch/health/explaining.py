@@ -72,6 +72,6 @@ def rank(finding: Finding) -> tuple[int, float]:
 
 
 def plain_remedies(book: RuleBook) -> Callable[[Finding], str]:
-    """Return what gives the remedy of a finding without a number: that of its rule."""
+    """Return a function that gives the remedy of a finding's rule, which has no number."""
     remedies = {rule.id: rule.remedy for rule in book.rules}
     return lambda finding: remedies.get(finding.id, finding.remedy)

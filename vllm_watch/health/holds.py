@@ -12,12 +12,13 @@ class Pace(NamedTuple):
     """The numbers of samples that begin and end an alert."""
 
     needed: int
-    """How many samples …"""
+    """Samples past the level that make a rule fire, …"""
     of: int
-    """… of how many most recent ones make a rule fire …"""
+    """… among so many of the newest."""
     clear_samples: int
+    """Samples in a row back within the level that end its alert."""
     seconds: float = 0.0
-    """… if they are past the level without a break for how many seconds."""
+    """For so long, besides, samples must be past the level without a break."""
 
 
 class Streak(NamedTuple):

@@ -31,7 +31,7 @@ DERIVED_SIGNALS = frozenset(
         *("step_ratio", "budget_share"),
     }
 )
-"""Signals that are computed from samples (`signals.py`)."""
+"""Signals that are computed from samples, steps or answers."""
 FACTS = frozenset(
     {
         *("max_num_seqs", "max_model_len", "max_num_batched_tokens", "gpu_memory_utilization"),
@@ -42,7 +42,7 @@ FACTS = frozenset(
         *("num_gpu_blocks", "num_gpu_blocks_override"),
     }
 )
-"""Signals from the start-up (`startupfacts.py`); all others are metrics of the catalogue."""
+"""Signals from the start-up (`startupfacts.py`)."""
 COMPARISONS = ("at_least", "above", "below", "at_most")
 """Keys of a test: exactly one of these has the level."""
 RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
@@ -206,7 +206,7 @@ def known_rules() -> tuple[RuleBook, tuple[str, ...]]:
         try:
             own = load_rules(path)
         except RuleError as error:
-            refused.append(f"{error}; this rule is not used, the others are")
+            refused.append(f"{error}; this file is not used, the others are")
             continue
         rules = {rule.id: rule for rule in (*book.rules, *own.rules)}
         book = RuleBook(tuple(rules.values()), {**book.states, **own.states})

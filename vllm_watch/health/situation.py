@@ -89,7 +89,7 @@ class Situation:
         """Return the most requests that one engine ran without a queue and without a full cache.
 
         They must have run for as many samples in a row as an alert needs, up to this moment; None
-        if there were none. A smaller batch is never advised.
+        if there were none. No smaller batch is advised.
         """
         hold, full = self.settings.health.hold_samples, self.settings.health.kv_cache_critical
 

@@ -10,7 +10,7 @@ from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.wrappers import JsonKeys
 
 Keys: TypeAlias = "dict[str, Any]"
-"""A table's keys; those whose values are tables, or lists of tables, with the keys of these."""
+"""Keys of a table: each with the keys inside it, if its value is a table or a list of tables."""
 
 
 def _keys(*names: str, **tables: Keys) -> Keys:

@@ -103,7 +103,7 @@ def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ..
         )
     )
     named = (f"<{low} room", f"{low}–{healthy} healthy", f">{high} high", f"≥{full} full")
-    short = (f"<{low}", f"{low}–{high}", f">{high}", f"≥{full}")
+    short = (f"<{low}", f"{low}–{healthy}", f">{high}", f"≥{full}")
     roles = ("low", "good", "warning", "critical")
     both = [tuple(zip(words, roles, strict=True)) for words in (named, short)]
     return (*both, both[0][1:2])

@@ -88,7 +88,7 @@ def run_of(side: Side) -> tuple[Server, Run] | None:
 
 def compared(baseline: Side, candidate: Side) -> Comparison | None:
     """Return a candidate's gains, None if one of the two was forgotten."""
-    # numpy: 0.3 s, only for comparing
+    # with numpy 0.3 s, only for comparing
     from vllm_watch.reports.comparison import compare, side_of
     from vllm_watch.reports.reading import Reading
     from vllm_watch.reports.summary import run_summary

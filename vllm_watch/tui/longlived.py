@@ -12,7 +12,7 @@ import gc
 from vllm_watch.core.store import Store
 
 GROWN = 2
-"""A full collection takes place when so many times as many objects are left out as at the last."""
+"""Growth of the objects left out since the last full collection that causes the next one."""
 LATEST = 120.0
 """Seconds after the start at which collection begins at the latest."""
 

@@ -39,7 +39,7 @@ There are few, so that curves move steadily between them. They are close togethe
 window is always mostly filled.
 """
 MARGIN = 1.03
-"""Margins of a curve at the left and right edges, as shares of the window."""
+"""Width of a window ÷ that of its curve: the rest is margin."""
 
 ZOOMS = (60.0, 120.0, *SPANS)
 """Widths for the zoom keys, also narrower than a fitted window."""

@@ -16,10 +16,9 @@ SOON = 0.03
 RESTS = 4
 """Pause after a drawing, as a multiple of its time, for keys and reading."""
 EACH_SERVER = 0.02
-"""Seconds per server for collecting news of rows that are not selected: of many, some write often …
-"""
+"""News of rows that are not selected is collected for so many seconds per server."""
 LONGEST = 0.5
-"""… and from so long on they come with the clock, each second.
+"""If that would be so many seconds or more, it is drawn with the clock, each second.
 
 Drawing a table of fifty servers once for each row of it took a third of the processor time.
 """

@@ -131,7 +131,7 @@ class CompareScreen(Page):
     @work(thread=True, group="compare", exit_on_error=False)
     def _load(self) -> None:
         """Import slow modules in a thread: only the event loop may read runs."""
-        import vllm_watch.reports.comparison  # noqa: F401  # numpy: 0.3 s
+        import vllm_watch.reports.comparison  # noqa: F401  # with numpy 0.3 s
 
         self.app.call_from_thread(self._compare)
 
