@@ -348,7 +348,7 @@ def test_what_was_read_before_a_failure_reaches_the_screen() -> None:
 
     broken, stop = Broken([str(KILLED)], formats()), threading.Event()
     with pytest.raises(RuntimeError):
-        run_feed(broken, post, lambda: 0, lambda: False, stop, live=False, framed=threading.Event())
+        run_feed(broken, post, lambda: 0, stop, live=False, framed=threading.Event())
     read_batches = [
         item for message in posted if isinstance(message, NewsRead) for item in message.items
     ]
@@ -377,7 +377,7 @@ def test_the_past_of_a_large_log_is_read_after_the_first_frame() -> None:
         return True
 
     ingest, stop = Staged([str(KILLED)], formats()), threading.Event()
-    arguments = (ingest, post, lambda: 0, lambda: False, stop)
+    arguments = (ingest, post, lambda: 0, stop)
     reading = threading.Thread(
         target=run_feed, args=arguments, kwargs={"live": True, "framed": framed}
     )

@@ -35,7 +35,7 @@ from vllm_watch.tui.asciiglyphs import AsciiFilter, knows_unicode
 from vllm_watch.tui.chartcommands import unknown_charts
 from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.commonstart import BEGINS_AFTER
-from vllm_watch.tui.feed import ANSWER_SECONDS, run_feed
+from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.fewbytes import brief
 from vllm_watch.tui.keys import bound, use
 from vllm_watch.tui.longlived import LATEST, LongLived
@@ -80,9 +80,6 @@ class VllmWatch(App[int]):
         # Textual itself does not quit on ctrl+c.
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
     ]
-
-    _answered = 0.0
-    """When the newest key will have been answered: reading makes way until then."""
 
     def __init__(
         self,
@@ -187,8 +184,6 @@ class VllmWatch(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Pass an event on; keys and the mouse are ignored while the app closes its screens."""
-        if isinstance(event, events.Key):
-            self._answered = time.monotonic() + ANSWER_SECONDS
         open_yet = self.is_running and bool(self.screen_stack)
         if open_yet or not isinstance(event, events.InputEvent):
             await super().on_event(event)
@@ -233,7 +228,6 @@ class VllmWatch(App[int]):
             self._ingest,
             self.post_message,
             lambda: self.message_queue_size + len(self._arrived),
-            lambda: time.monotonic() < self._answered,
             worker.cancelled_event,
             live=self.timeline.mode == "live",
             framed=self._framed,

@@ -21,15 +21,12 @@ SWITCH_SECONDS = 0.001
 """Seconds for which reading may hold up the screen's thread: a key takes several turns."""
 MOST_PENDING = 2
 """Most unread messages of the screen before reading pauses: keys wait behind them."""
-ANSWER_SECONDS = 0.15
-"""Longest pause of reading for the answer to a key: both threads share one interpreter."""
 
 
 def run_feed(
     ingest: Ingest,
     post: Callable[[Message], bool],
     pending: Callable[[], int],
-    answers: Callable[[], bool],
     stop: StopEvent,
     *,
     live: bool,
@@ -39,7 +36,6 @@ def run_feed(
     """Read until `stop` is set (live) or all is read (replay), posting messages.
 
     After the first look at all logs reading waits for `framed`: the screen's first frame is drawn.
-    `pending`: unread messages of the screen; `answers`: whether it answers a key.
     """
     group: list[News | Looked] = []
 
@@ -48,7 +44,8 @@ def run_feed(
         if group:
             post(NewsRead(tuple(group)))
             group.clear()
-            _make_way(pending, answers, stop)
+            while pending() > MOST_PENDING and not stop.is_set():
+                stop.wait(0.02)
 
     items = _items(ingest, stop, hand_on if live else None, common_start=common_start)
     began = time.monotonic()
@@ -59,7 +56,7 @@ def run_feed(
             if not group:
                 began = time.monotonic()
             group.append(item)
-            if isinstance(item, Looked) or time.monotonic() - began > GROUP_SECONDS or answers():
+            if isinstance(item, Looked) or time.monotonic() - began > GROUP_SECONDS:
                 hand_on()
             while isinstance(item, Looked) and not (framed.is_set() or stop.is_set()):
                 framed.wait(0.02)
@@ -70,15 +67,6 @@ def run_feed(
         hand_on()
         post(AllRead())
         ingest.close()
-
-
-def _make_way(pending: Callable[[], int], answers: Callable[[], bool], stop: StopEvent) -> None:
-    """Wait while the screen is behind, and a little for the answer to a key."""
-    while pending() > MOST_PENDING and not stop.is_set():
-        stop.wait(0.02)
-    resumes = time.monotonic() + ANSWER_SECONDS
-    while answers() and time.monotonic() < resumes and not stop.is_set():
-        stop.wait(0.01)
 
 
 def _items(
