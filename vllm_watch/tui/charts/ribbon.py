@@ -45,7 +45,7 @@ HIGHEST = 7
 def ribbon_text(
     steps: Sequence[Step], palette: Mapping[str, str], cursor: int | None = None
 ) -> Text:
-    """Return a ribbon of one row; its highest step is seven eighths of a cell. `cursor` marks a step."""
+    """Return a ribbon of one row; its highest step fills seven eighths. `cursor` marks a step."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     text = Text(no_wrap=True, end="")
     glyphs, ink = "", ""
