@@ -170,12 +170,12 @@ def _capacity(known: Mapping[str, float]) -> Answer:
     one, engines, share = known["max_concurrency"], known["engines"], known["capacity_share"]
     whole = one * engines
     flag = recommended_batch(whole, share)
-    own = max(1, int(flag / engines))
+    own = recommended_batch(one, share)
     each = f"; vLLM applies the flag per engine: {own} each" if engines > 1 else ""
     return Answer(
         f"{whole:.0f} requests of full length; {flag} recommended if all are that long{each}",
         f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {whole * share:.2f} → {flag}",
-        f"--max-num-seqs {own if engines > 1 else flag}",
+        f"--max-num-seqs {own}",
         whole,
     )
 
