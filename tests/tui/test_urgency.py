@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from tests.logs import at
 from tests.tui.screens import Wall, until
@@ -14,22 +16,35 @@ from tests.tui.test_app import dashboard, live
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Sample
 from vllm_watch.tui import urgency
+from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.widgets import fleet
+
+
+@asynccontextmanager
+async def empty_fleet(folder: Path) -> AsyncIterator[tuple[VllmWatch, Wall, Pilot[int]]]:
+    """Run a live screen of a folder without logs until it has drawn."""
+    wall = Wall(at("08:54:22"))
+    app = live(wall, folder / "*.log")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen_stack != [] and bool(dashboard(app).view))
+        yield app, wall, pilot
+
+
+def write(app: VllmWatch, source: str, now: float, rate: float) -> None:
+    """Let a server write a stats line."""
+    sample = Sample(now, 0, {"running": 3.0, "generation_tps": rate})
+    app.monitor.apply(Block(source, (sample,), newest_stamp=now, arrived=now, size=1))
+    app.monitor.judge()
 
 
 async def test_news_of_servers_that_are_not_on_the_screen_wait_for_the_next_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table has room for a few of twelve servers; a search that finds nothing new draws none."""
-    wall = Wall(at("08:54:22"))
-    app = live(wall, tmp_path / "*.log")
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.screen_stack != [] and bool(dashboard(app).view))
-        lines = {f"vllm_M_port{8001 + n}_realtime.log": n for n in range(12)}
+    async with empty_fleet(tmp_path) as (app, wall, pilot):
+        lines = [f"vllm_M_port{8001 + n}_realtime.log" for n in range(12)]
         for source in lines:
-            sample = Sample(wall(), 0, {"running": 3.0, "generation_tps": 500.0})
-            app.monitor.apply(Block(source, (sample,), newest_stamp=wall(), arrived=wall(), size=1))
-        app.monitor.judge()
+            write(app, source, wall(), 500.0)
         dashboard(app).draw()
         await pilot.pause()
         shown = {row.source for row in app.screen.query_one(fleet.Fleet).shown}
@@ -57,29 +72,21 @@ async def test_news_of_servers_that_are_not_on_the_screen_wait_for_the_next_tick
 
 
 async def test_the_screen_of_a_fleet_is_drawn_once_a_second_however_many_servers_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    """News alone draw nothing at a tick; with another second on the clock they are shown."""
-    wall = Wall(at("08:54:22"))
-    app = live(wall, tmp_path / "*.log")
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.screen_stack != [] and bool(dashboard(app).view))
+    """News alone draws nothing at a tick; with another second on the clock they are shown."""
+    async with empty_fleet(tmp_path) as (app, wall, _):
         board, source = dashboard(app), "vllm_M_port8001_realtime.log"
-
-        def write(rate: float) -> None:
-            sample = Sample(wall(), 0, {"running": 3.0, "generation_tps": rate})
-            app.monitor.apply(Block(source, (sample,), newest_stamp=wall(), arrived=wall(), size=1))
-            app.monitor.judge()
 
         def shown() -> float | None:
             assert board.view is not None
             return board.view.rows[0].values.generation_tps
 
-        write(500.0)
+        write(app, source, wall(), 500.0)
         board.draw()
         assert shown() == 500.0
         wall.now += 0.2
-        write(600.0)
+        write(app, source, wall(), 600.0)
         board._tick()
         assert shown() == 500.0
         wall.now += 1.0

@@ -155,7 +155,7 @@ class _Counts:
         self._times = array("d", [math.nan if time is None else time for time in times])
         self._served: dict[str, array[int]] = {}
         self._failing: dict[str, array[int]] = {}
-        self._polls = self._none()
+        self._polls = array("q", [0]) * len(self._times)
 
     def add(self, answer: Answer, column: array[int]) -> None:
         """Add the counts of one answer in each stretch."""
@@ -170,9 +170,6 @@ class _Counts:
     def table(self) -> RequestTable:
         """Return the requests as a table."""
         return RequestTable(self._times, self._served, self._polls, self._failing)
-
-    def _none(self) -> array[int]:
-        return array("q", [0]) * len(self._times)
 
 
 def _sum(one: array[int], other: array[int]) -> array[int]:

@@ -46,9 +46,12 @@ MORE_THAN_IN_FLIGHT = "in flight and new ones"
 
 def _answers(fields: Mapping[str, FieldValue]) -> str:
     """Return `497 × HTTP 500 at /v1/completions`, without a route `497 × HTTP 500`."""
-    numbers = [f"{n:,} × HTTP {status}" for status, n in sorted(_counts(fields).items())]
     routes = fields.get("routes")
-    return ", ".join(numbers) + (f" at {routes}" if routes else "")
+    return _numbers(fields) + (f" at {routes}" if routes else "")
+
+
+def _numbers(fields: Mapping[str, FieldValue]) -> str:
+    return ", ".join(f"{n:,} × HTTP {status}" for status, n in sorted(_counts(fields).items()))
 
 
 def _counts(fields: Mapping[str, FieldValue]) -> dict[str, int]:
@@ -119,21 +122,19 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
             kind = moment.event.kind
             line = _event_line(name, run, at, moment, said)
             if line is not None and died and kind == HTTP_ERRORS:
-                line = replace(
-                    line, text=f"{line.text.partition(' at ')[0]}: {_failed(run, moment)}"
-                )
+                line = replace(line, text=_failed(run, moment.event.fields))
             if line is not None and line.time <= until:
                 # Signs of death after a stop belong to the stop, not to a failure.
                 yield replace(line, glyph="■", role="muted") if stopped else line
             stopped, died = stopped or kind == "stop", died or kind in ("dead", "killed")
 
 
-def _failed(run: Run, moment: Moment) -> str:
-    """Return which requests failed after a death."""
+def _failed(run: Run, fields: Mapping[str, FieldValue]) -> str:
+    """Return how many requests failed after a death, and which; their routes say nothing then."""
     last = server_values(run, math.inf)
     in_flight = (last.running or 0.0) + (last.waiting or 0.0)
-    many = sum(_counts(moment.event.fields).values()) > in_flight > 0
-    return MORE_THAN_IN_FLIGHT if many else AFTER_DEATH
+    many = sum(_counts(fields).values()) > in_flight > 0
+    return f"{_numbers(fields)}: {MORE_THAN_IN_FLIGHT if many else AFTER_DEATH}"
 
 
 def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> list[EventLine]:

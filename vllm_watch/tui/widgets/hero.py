@@ -163,7 +163,7 @@ class Hero(TimedPane, can_focus=True):
         """Return the state in large letters, beside it small figures: they are the past."""
         role = "critical" if row.state.name in ("dead", "ended") else "muted"
         word = big_text(row.state.name.upper())
-        lines = [Text(" ", end="") for _ in ("", *word)]
+        lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
         for line, part in zip(lines[1:], word, strict=True):
             line.append(f"{part}    ", style=palette[role])
         known = "" if row.age is None else f" at {figures.clock(row.moment - row.age, view.tz)}"
