@@ -78,6 +78,19 @@ def test_a_failed_start_shows_why() -> None:
     assert any(re.search(r"… \d+ lines", line) for line in lines)
 
 
+def test_a_traceback_without_times_keeps_its_words_and_its_exception() -> None:
+    """Python itself wrote it, in one piece: the first column of its lines is no time."""
+    view = view_at(monitor_of("cpu_port_in_use"), "12:33:43")
+    drawn = [line.plain for line in StoryPane().lines(view, 200, 30, PALETTE)]
+    assert [line.strip() for line in drawn][-3:] == [
+        'File "/opt/vllm/lib/python3.11/site-packages/vllm/entrypoints/launchers/launcher.py", '
+        "line 348, in create_server_socket",
+        "sock.bind(addr)",
+        "OSError: [Errno 98] Address already in use",
+    ]
+    assert "    … 23 lines" in drawn
+
+
 @pytest.mark.parametrize(("clock", "bare"), [("08:49:40", True), ("08:50:40", False)])
 async def test_it_is_where_the_charts_would_be_empty(clock: str, bare: bool) -> None:
     app = replay_app(log_of("h100_saturated_then_killed"), start=f"2026-11-23 {clock}")

@@ -60,8 +60,9 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
         if event.kind in ERROR_KINDS and (at is None or at <= until):
             where = ".err" if event.twin else ".log"
             about = "~" if event.time is None else " "
-            lines.append(f"{about}{clock(at, tz)}  {where}  {event.text}")
-            lines += [f"{INDENT}{line}" for line in moment.lines]
+            first, *rest = event.text.split("\n")
+            lines.append(f"{about}{clock(at, tz)}  {where}  {first}")
+            lines += [f"{INDENT}{line}" for line in (*rest, *moment.lines)]
     return "\n".join(lines[:MOST_LINES])
 
 

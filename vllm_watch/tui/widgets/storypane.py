@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from rich.text import Text
 
 from vllm_watch.core.figures import duration
+from vllm_watch.tui.screens.errors import INDENT
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Framed
 from vllm_watch.tui.wording import phase_time
@@ -77,9 +78,11 @@ class StoryPane(Framed):
         if story.errors and lines:
             lines.append(Text(""))
         for error in story.errors:
-            trace = error.startswith("    ")
-            role = "muted" if trace else "critical"
-            lines.append(Text(f"  {error.strip() if not trace else error[13:]}", palette[role]))
+            below = error.startswith(INDENT)
+            line = Text(f"  {'  ' if below else ''}{error.removeprefix(INDENT)}", end="")
+            code = line.plain.startswith(("     ", "    …"))
+            line.stylize(palette["muted" if code else "critical"])
+            lines.append(line)
         if not story.phases and not story.errors:
             words = SILENT if story.ready else ("nothing has been written yet",)
             lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
