@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from vllm_watch.cli import main
+from vllm_watch.reports.installedvllm import PROBE
 
 Output = pytest.CaptureFixture[str]
 
@@ -136,3 +138,10 @@ def test_a_python_that_is_not_there(capsys: Output) -> None:
 def test_a_log_or_an_installed_vllm_is_needed(capsys: Output) -> None:
     assert main(["formats", "check"]) == 2
     assert "no PATH" in capsys.readouterr().err
+
+
+def test_the_probe_runs_in_a_python_without_vllm_watch() -> None:
+    command = [sys.executable, "-I", "-S", str(PROBE)]  # without installed packages
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout) == {"error": "ModuleNotFoundError: No module named 'vllm'"}
+    assert done.returncode == 1

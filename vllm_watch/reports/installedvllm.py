@@ -16,7 +16,7 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
 PROBE = Path(vllm_watch.serverside.__file__).with_name("statsprobe.py")
-"""The script that runs in vLLM's own Python: it needs nothing of ours."""
+"""The script that runs in vLLM's own Python: it imports no module of ours."""
 PATIENCE = 300.0
 """Seconds allowed for importing vLLM on a busy machine."""
 

@@ -1,8 +1,7 @@
 """The stat-logger plug-in: vLLM loads it by the entry point `vllm.stat_logger_plugins`.
 
 It writes nothing unless `VLLM_WATCH_LATENCIES=1`. Then it writes a line of exact latencies into the
-server's own log, after each stats line. vLLM imports this module; it may not import any other
-module of ours.
+server's own log, after each stats line. It imports vLLM, so no other module of ours imports it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Makes an installed vLLM write stats lines from made-up stats, as a separate program.
 
-`python -m vllm_watch.serverside.statsprobe` prints one JSON object a line: the kind of line, what
-vLLM wrote (with its own envelope), and the values that it was given. Parts that a version lacks are
-reported as missing. No other module of ours imports this one: vLLM's own modules are heavy.
+It prints one JSON object a line: the kind of line, what vLLM wrote (with its own envelope), and the
+values that it was given. Parts that a version lacks are reported as missing. It runs in vLLM's own
+Python, which need not have vllm-watch: it imports no module of ours.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-
-from vllm_watch.core.hints import Any
+from typing import Any
 
 Case = Callable[[Any, Any, Any, dict[str, float]], None]
 """Changes the stats of a step (the scheduler's and the iteration's) and the expected values."""
