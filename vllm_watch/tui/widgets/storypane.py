@@ -48,7 +48,8 @@ class StoryPane(Framed):
         if story.phases:
             text.append(f"{duration(took)} ", palette["note"])
         else:
-            text.append("ready " if story.ready else "no vLLM line yet ", palette["note"])
+            unread = "no vLLM line " if story.over else "no vLLM line yet "
+            text.append("ready " if story.ready else unread, palette["note"])
         return text
 
     def lines(
