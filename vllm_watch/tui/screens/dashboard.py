@@ -260,7 +260,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             pane.display, pane.framed = name in layout.panes, layout.framed
         self.query_one(Findings).suit(layout)
         self.refresh_bindings()
-        if known in (0, len(self._charts)):  # later ones get no size before they are mounted
+        if self._assembling or known == len(self._charts):  # new ones get no size unmounted
             self._refresh_layout()  # now: else panes are drawn for their old sizes first
 
     def _shown(self, names: Collection[str]) -> list[ChartPane]:
