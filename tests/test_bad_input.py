@@ -130,13 +130,13 @@ def test_a_mistake_of_ours_is_not_called_one_of_the_user(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["summary", "a.log", "--jsno"], "--jsno; did you mean --json?; see vllm-watch summary"),
-        (["formats", "check", "a.log", "--foo"], "--foo; see vllm-watch formats check --help"),
-        (["a.log", "--speed", "3"], "--speed; see vllm-watch watch --help"),
-        (["export", "a.log", "--fol", "-o", "-"], "--fol; did you mean --follow?; see"),
-        (["export", "a.log", "--re", "5s"], "--re; did you mean --resample or --recorded?; see"),
-        (["export", "a.log", "--out=a.csv"], "--out; did you mean --output?; see"),
-        (["run", "--str", "--", "vllm", "serve", "--por"], "--str; did you mean --strict?; see"),
+        (["summary", "a.log", "--jsno"], "--jsno: did you mean --json? `vllm-watch summary --"),
+        (["formats", "check", "a.log", "--foo"], "--foo: `vllm-watch formats check --help` lists"),
+        (["a.log", "--speed", "3"], "--speed: `vllm-watch watch --help` lists them all"),
+        (["export", "a.log", "--fol", "-o", "-"], "--fol: did you mean --follow? `"),
+        (["export", "a.log", "--re", "5s"], "--re: did you mean --resample or --recorded? `"),
+        (["export", "a.log", "--out=a.csv"], "--out: did you mean --output? `"),
+        (["run", "--str", "--", "vllm", "serve", "--por"], "--str: did you mean --strict? `"),
     ],
 )
 def test_an_unknown_or_shortened_option_names_the_nearest_ones_of_its_command(

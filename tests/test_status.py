@@ -106,11 +106,11 @@ def test_age_and_time(now: float, tmp_path: Path, capsys: Output) -> None:
     ("template", "said"),
     [
         ("{runing}", "did you mean {running}"),
-        ("{kv}", "{kv} is not a field; did you mean {kv_cache_usage}?"),
-        ("{nope}", "{nope} is not a field; there are {servers}, {server}, "),
+        ("{kv}", "unknown field {kv}: did you mean {kv_cache_usage} or {"),
+        ("{nope}", "unknown field {nope}: there are {servers}, {server}, "),
         ("{state", "write fields as {state}"),
-        ("{}", "is not a field"),
-        ("{state.__class__}", "is not a field"),
+        ("{}", "unknown field {}"),
+        ("{state.__class__}", "unknown field {state.__class__}"),
         ("{state:d}", "does not suit 'busy'"),
     ],
 )

@@ -74,7 +74,10 @@ def test_a_later_override_replaces_an_earlier_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[[health.override]]\nmodel = "*"\nkv_cache_hihg = 0.7\n', "did you mean kv_cache_high?"),
+        (
+            '[[health.override]]\nmodel = "*"\nkv_cache_hihg = 0.7\n',
+            "did you mean health.override.kv_cache_high?",
+        ),
         ("[[health.override]]\nkv_cache_high = 0.7\n", "must name the servers"),
         ('[[health.override]]\nmodel = "*"\nkv_cache_high = 7\n', "health.override.kv_cache_high"),
         ('[health]\noverride = "x"\n', "must be a list of tables"),
@@ -116,13 +119,13 @@ def test_a_rule_of_the_same_id_takes_the_built_in_ones_place() -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (OWN.replace("remedy =", "remedi ="), "key 'remedi' is unknown; did you mean 'remedy'?"),
+        (OWN.replace("remedy =", "remedi ="), "unknown key remedi: did you mean remedy?"),
         (OWN.replace('signal = "running"', 'signal = "runing"'), "signal 'runing'"),
         (OWN.replace("hold_samples", "hold_lines"), "hold 'hold_lines' is not a setting"),
         (OWN.replace("above = 200", 'above = "much"'), "level 'much' is not a setting"),
         ("rule = 3", "rule must be a list of tables"),
         ("[[rule]", "cannot be read as a rule file"),
-        ("[[rules]]\nid = 1", "key 'rules' is unknown"),
+        ("[[rules]]\nid = 1", "unknown key rules"),
     ],
 )
 def test_a_broken_rule_file_is_refused_and_the_others_stay(

@@ -158,7 +158,7 @@ def test_a_rule_of_ones_own(tmp_path: Path) -> None:
         ),
         ("above = 3", "over = 3", "needs one of at_least, above, below"),
         ("[[rule]]", "[[rule", "cannot be read as a rule file"),
-        ("[[rule]]", "[[state]]\nstat = 'dead'\n[[rule]]", "unknown; did you mean 'state'?"),
+        ("[[rule]]", "[[state]]\nstat = 'dead'\n[[rule]]", "unknown key stat: did you mean state?"),
     ],
 )
 def test_a_bad_rule_is_refused_with_file_rule_and_key(

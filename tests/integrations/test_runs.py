@@ -114,8 +114,8 @@ def test_as_text_and_markdown(capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--sort", "speed"], 2, "no column 'speed'"),
-        (["--by", "findings"], 2, "no column 'findings'"),
+        (["--sort", "speed"], 2, "unknown column speed: "),
+        (["--by", "findings"], 2, "unknown column findings: "),
         (["--model", "Llama*"], 1, "--model Llama*: no run of a model with such a name"),
     ],
 )

@@ -10,6 +10,7 @@ import sys
 
 from vllm_watch.cli.saying import CommandError
 from vllm_watch.core.hints import Any, NoReturn, TypeAlias
+from vllm_watch.core.mistakes import meant
 
 COMPLETIONS = {
     "File": {
@@ -78,19 +79,17 @@ class Parser(argparse.ArgumentParser):
                 if name.startswith("--") and " " not in name and not known:
                     self._refuse(name)
         found, rest = super().parse_known_args(*words, **how)
+        if rest and rest[0].startswith("-"):
+            self._refuse(rest[0])
         if rest:
-            self._refuse(*rest)
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
         return found, rest
 
-    def _refuse(self, *words: str) -> None:
-        """Refuse words, and name the options that the first one may mean."""
-        import difflib
-
-        known, meant = self._option_string_actions, words[0]
-        near = [name for name in known if meant.startswith("--") and name.startswith(meant)]
-        near = near or difflib.get_close_matches(meant, known, 1)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
+    def _refuse(self, option: str) -> NoReturn:
+        """Refuse an unknown option, and name those that it may mean."""
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        hint = meant(option, known, listed=f"`{self.prog} --help` lists them all")
+        raise CommandError(f"unknown option {option}: {hint}")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print a help text; argparse would ignore a full disk."""

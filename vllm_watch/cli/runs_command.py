@@ -113,4 +113,5 @@ def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) 
 def _no_column(name: str) -> str:
     from vllm_watch.integrations.runrows import COLUMNS
 
-    return f"no column {name!r}; {meant(name, COLUMNS)} `runs --json` shows all of them"
+    hint = meant(name, COLUMNS, listed="`vllm-watch runs --json` shows them all")
+    return f"unknown column {name}: {hint}"

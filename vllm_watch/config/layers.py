@@ -18,7 +18,7 @@ from vllm_watch.config.registry import (
 from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
 from vllm_watch.config.settings import Settings
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.mistakes import MistakeError
+from vllm_watch.core.mistakes import MistakeError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -266,7 +266,8 @@ def _judgement_key(path: str, prefix: str, name: str) -> str:
         if setting.section in SECTIONS_OF_JUDGEMENT
     }
     if name not in known:
-        raise _unknown(path, f"{prefix}.{name}", [*known, *PATTERNS])
+        names = [f"{prefix}.{one}" for one in (*known, *PATTERNS)]
+        raise _unknown(path, f"{prefix}.{name}", names)
     return known[name]
 
 
@@ -278,13 +279,6 @@ def _accepted(place: str, key: str, kind: Kind, value: object) -> object:
 
 
 def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> ConfigError:
-    """The error for an unknown name, with the most similar known one."""
-    names = list(known)
-    same_end = [key for key in names if key.rpartition(".")[2] == name.rpartition(".")[2]]
-    import difflib
-
-    nearest = same_end or difflib.get_close_matches(name, names, n=1, cutoff=0)
-    return ConfigError(
-        f"{place}: unknown {noun} {name}: did you mean {nearest[0]}?"
-        f" `vllm-watch config show` lists them all"
-    )
+    """The error for an unknown name, with the known one that may be meant."""
+    hint = meant(name, known, listed="`vllm-watch config show` lists them all")
+    return ConfigError(f"{place}: unknown {noun} {name}: {hint}")

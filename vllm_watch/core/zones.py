@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, timedelta, timezone, tzinfo
 
+from vllm_watch.core.mistakes import MOST_NAMED, SIMILAR, question
 from vllm_watch.core.patterns import lazy
 
 _OFFSET = lazy(r"(?a)([+-])(\d{1,2})(?::?(\d{2}))?")
@@ -12,10 +13,6 @@ _EAST_MOST = timedelta(hours=14)
 """No clock on earth is further ahead of UTC."""
 _WEST_MOST = timedelta(hours=-12)
 """No clock on earth is further behind UTC."""
-_SUGGESTIONS = 3
-"""Most names suggested in an error, which is one line."""
-_SIMILARITY = 0.6
-"""difflib's usual limit for a likely typing error."""
 _LONGEST_NAME = 64
 """Longer text is cut in messages and gets no suggestions: all zone names are far shorter."""
 
@@ -68,7 +65,7 @@ def _fix(name: str) -> str:
     nearest = _nearest_zones(name, known)
     if not nearest:
         return "write an IANA name such as Europe/Berlin, or an offset such as +02:00"
-    return f"did you mean {' or '.join(nearest)}?"
+    return question(nearest)
 
 
 def _nearest_zones(name: str, known: set[str]) -> list[str]:
@@ -87,6 +84,6 @@ def _nearest_zones(name: str, known: set[str]) -> list[str]:
         )
 
     # Equally similar names are sorted by name: a set has no order.
-    ranked = sorted((-similarity(zone), zone) for zone in known)[:_SUGGESTIONS]
+    ranked = sorted((-similarity(zone), zone) for zone in known)[:MOST_NAMED]
     exact = [zone for score, zone in ranked if score == -1]
-    return exact or [zone for score, zone in ranked if -score >= _SIMILARITY]
+    return exact or [zone for score, zone in ranked if -score >= SIMILAR]

@@ -12,6 +12,7 @@ from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.core.mistakes import meant
 from vllm_watch.health.recordedsignals import SIGNALS
 from vllm_watch.locations import rule_files
 from vllm_watch.parsing.errors import FormatError
@@ -224,7 +225,7 @@ def load_rules(path: str | os.PathLike[str]) -> RuleBook:
     table = _table(path) if kept is None else kept[0]
     for name, entries in table.items():
         if name not in ("rule", "state"):
-            raise RuleError(f"{path}: key {name!r} is unknown: write [[rule]] or [[state]]")
+            raise RuleError(f"{path}: unknown key {name}: write [[rule]] or [[state]]")
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
             raise RuleError(f"{path}: {name} must be a list of tables: write [[{name}]]")
     rules = tuple(_rule(path, entry) for entry in table.get("rule", []))
@@ -301,11 +302,7 @@ def _values(
     """
     unknown = sorted(entry.keys() - known)
     if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[0], known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")
+        raise RuleError(f"{where}: unknown key {unknown[0]}: {meant(unknown[0], sorted(known))}")
     given = {key: entry[key] for key in needed} | entry
     return {
         key: _READ[key](where, value) if key in _READ else value for key, value in given.items()

@@ -118,7 +118,7 @@ def _parsed(template: str) -> list[tuple[str, str | None, str | None]]:
 
 def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
     if name not in FIELDS:
-        raise FieldError(f"{{{name}}} is not a field; {meant(name, FIELDS, '{{{}}}')}")
+        raise FieldError(f"unknown field {{{name}}}: {meant(name, FIELDS, '{{{}}}')}")
     value = values.get(name, _ABSENT)
     if not form:
         return shown(name, value)
