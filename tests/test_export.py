@@ -157,6 +157,14 @@ def test_a_log_without_samples_is_reported_and_the_others_are_exported(
     assert str(strange) in err[0]
 
 
+def test_a_log_of_one_foreign_line(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.log").write_text("hello\n", encoding="utf-8")
+    _, err = export(capsys, tmp_path / "a.log", "-o", "-")
+    assert err == [
+        f"vllm-watch: {tmp_path}/a.log: has no vLLM line in its only line; is it a vLLM log?"
+    ]
+
+
 def test_a_log_that_cannot_be_read_is_a_failure_and_the_others_are_exported(
     tmp_path: Path, capsys: Output
 ) -> None:

@@ -370,7 +370,7 @@ class _Passing:
             elif not tally.size:
                 say(f"{source}: is empty")
             elif not tally.stamped:
-                lines = max(1, tally.lines)
-                say(f"{source}: has no vLLM line in {lines:,} lines; is it a vLLM log?")
+                lines = f"{tally.lines:,} lines" if tally.lines > 1 else "its only line"
+                say(f"{source}: has no vLLM line in {lines}; is it a vLLM log?")
             else:
                 say(f"{source}: has no stats line; check whether its server became ready")
