@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import reference, schemas
+from vllm_watch.cli import main
 from vllm_watch.core.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +119,20 @@ def test_the_page_of_commands_has_those_within_a_command_and_no_hidden_options()
     assert "### formats check\n" in made
     assert "`--installed-vllm [PYTHON]`" in made
     assert "--while" not in made
+
+
+@pytest.mark.parametrize("name", ["archive", "mcp", "web"])
+def test_the_page_of_commands_offers_no_standard_input_where_it_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = reference.page("commands.md").split("\n## ")
+    (part,) = (part for part in parts if part.startswith(f"{name}\n"))
+    assert "`PATH`" in part
+    assert "- for standard input" not in part
+    assert ("`--command" in part) == (name != "archive")
+    output = ["-o", str(tmp_path / "runs")] if name == "archive" else []
+    assert main([name, "-", *output]) == 2
+    assert capsys.readouterr().err.startswith(f"vllm-watch: {name}: ")
 
 
 def test_the_page_of_findings_tells_when_a_finding_is_worse_or_does_not_appear() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from argparse import SUPPRESS
 
 from vllm_watch.cli.common import require_logs, settings_of
-from vllm_watch.cli.parser import Arguments, Parser, add_paths
+from vllm_watch.cli.parser import FILES, Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
 
 def declare(command: Parser) -> None:
     """Declare its arguments."""
-    add_paths(command)
+    add_paths(command, FILES, SUPPRESS)
     command.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder of the data set"
     )

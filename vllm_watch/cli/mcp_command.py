@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
-from vllm_watch.cli.parser import Arguments, Parser, add_paths
+from vllm_watch.cli.parser import FILES, Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ EXAMPLE = "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'"
 
 def declare(command: Parser) -> None:
     """Declare its arguments."""
-    add_paths(command)
+    add_paths(command, FILES)
 
 
 def run(arguments: Arguments) -> int:

@@ -13,6 +13,7 @@ else:
     Arguments = Parser = object  # names for annotations
 
 __all__ = [
+    "FILES",
     "PATHS",
     "Arguments",
     "Parser",
@@ -27,6 +28,9 @@ __all__ = [
 
 PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
 """Help of the argument that names logs."""
+FILES = "log file, quoted or unquoted glob, or folder (its *.log)"
+"""The same for commands that do not read standard input."""
+COMMANDS = "a command whose output is a log: 'web=kubectl logs -f deploy/vllm' (repeatable)"
 
 
 def everywhere(command: Parser, default: str | None) -> None:
@@ -48,8 +52,8 @@ def everywhere(command: Parser, default: str | None) -> None:
     )
 
 
-def add_paths(command: Parser, text: str = PATHS) -> None:
-    """Add the logs of a command: paths, and commands whose output is a log."""
+def add_paths(command: Parser, text: str = PATHS, commands: str = COMMANDS) -> None:
+    """Add the logs of a command, with their help: paths, and commands whose output is a log."""
     command.add_argument("paths", nargs="*", metavar="PATH", help=text)
     command.add_argument(
         "--command",
@@ -58,7 +62,7 @@ def add_paths(command: Parser, text: str = PATHS) -> None:
         default=[],
         type=_command,
         metavar="NAME=COMMAND",
-        help="a command whose output is a log: 'web=kubectl logs -f deploy/vllm' (repeatable)",
+        help=commands,
     )
 
 

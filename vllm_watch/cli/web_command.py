@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vllm_watch.cli.common import settings_of
-from vllm_watch.cli.parser import Arguments, Parser, add_paths
+from vllm_watch.cli.parser import FILES, Arguments, Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 
 EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
@@ -13,7 +13,7 @@ EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8
 
 def declare(command: Parser) -> None:
     """Declare its arguments."""
-    add_paths(command)
+    add_paths(command, FILES)
     command.add_argument(
         "--listen",
         metavar="ADDRESS:PORT",
