@@ -47,11 +47,13 @@ def run(arguments: Arguments) -> int:
     import threading
     from pathlib import Path
 
-    exporter_class, followed_class = _classes()
+    exporter_class = _exporter_class()
+    from vllm_watch.reports.following import FollowedServers
+
     settings = settings_of(arguments)
     known = formats()
     ingest = ingest_of(arguments.paths, settings, live=True)
-    exporter = exporter_class(followed_class(settings, known))
+    exporter = exporter_class(FollowedServers(settings, known))
     stop = threading.Event()
     textfile = Path(arguments.textfile) if arguments.textfile else None
     httpd = None
@@ -144,8 +146,8 @@ def _alone(textfile: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def _classes() -> tuple[type[Exporter], type]:
-    """Return the module that needs the extra `metrics`.
+def _exporter_class() -> type[Exporter]:
+    """Return the exporter, which needs the extra `metrics`.
 
     Raises:
         CommandError: it is not installed.
@@ -158,6 +160,4 @@ def _classes() -> tuple[type[Exporter], type]:
         raise CommandError(
             "exporter needs prometheus-client: pip install 'vllm-watch[metrics]'", FAILED
         ) from None
-    from vllm_watch.reports.following import FollowedServers
-
-    return Exporter, FollowedServers
+    return Exporter

@@ -24,7 +24,6 @@ from vllm_watch.config import Settings
 from vllm_watch.core.hints import Any
 from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.news import Looked, News, Past
-from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
@@ -63,7 +62,7 @@ def _unicode(glyphs: str) -> bool:
 
 
 TURN_SECONDS = 0.01
-"""Seconds for which batches are applied before a key is handled …"""
+"""Seconds for which news is applied before a key is handled …"""
 REST_SECONDS = 0.001
 """… and the pause after it."""
 
@@ -236,12 +235,12 @@ class VllmWatch(App[int]):
 
     @on(NewsRead)
     def _take_in(self, message: NewsRead) -> None:
-        """Apply new batches; the event loop owns all state."""
+        """Apply news; the event loop owns all state."""
         self._arrived.extend(message.items)
         self._apply(time.monotonic() + TURN_SECONDS)
 
     def _apply(self, until: float = math.inf) -> None:
-        """Apply batches until a deadline; keys are handled before the rest."""
+        """Apply news until a deadline; keys are handled before the rest."""
         looked, sources = False, set[str]()
         while self._arrived:
             item = self._arrived.popleft()
@@ -307,9 +306,9 @@ class VllmWatch(App[int]):
                 tz = next(iter(self.monitor.store.servers.values())).clock.tz
                 start = place_time(self._start, timeline.first, timeline.last, timeline.last, tz)
             elif self._common_start:
-                firsts = (run.series for run in self._newest_runs() if run.series)
-                samples = [min(s.times[0] for s in series.values()) for series in firsts]
-                start = min((at + BEGINS_AFTER for at in samples), default=start)
+                runs = (server.run for server in self.monitor.store.servers.values())
+                firsts = [one.times[0] for run in runs for one in run.series.values()]
+                start = min((at + BEGINS_AFTER for at in firsts), default=start)
             timeline.begin(max(timeline.first, start))
         self._redraw()
 
@@ -327,9 +326,6 @@ class VllmWatch(App[int]):
         """Write to the terminal between two drawings, as Textual's own bell does."""
         if self._driver is not None:
             self._driver.write(escapes)
-
-    def _newest_runs(self) -> list[Run]:
-        return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self, sources: Collection[str] | None = None) -> None:
         """Draw soon, because there is news of these servers (None: of anything)."""

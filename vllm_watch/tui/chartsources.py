@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.meantimes import evidence_of
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.core.recordings import ROWS_APART, Table
+from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 from vllm_watch.core.store import Server
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartdata import http_line, pace_line, per_request_line
 from vllm_watch.tui.charts import Line
-from vllm_watch.tui.recordedcharts import recorded_line
 
 TIMES_WINDOW = 60.0
 """Seconds over which mean times of requests are computed."""
@@ -104,14 +103,16 @@ def latency(name: str) -> Source:
     """Return median and p95 of a recorded latency, in milliseconds."""
 
     def lines(asked: Asked) -> Lines:
-        found = (
-            recorded_line(
-                asked.server, asked.engine, f"{name}_{part}", asked.known_span,
-                name=part, role=role, marker=marker,
-            )
-            for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots"))
-        )  # fmt: skip
-        return tuple(line for line in found if line is not None)
+        recorded = asked.server.recording.latencies.items()
+        tables = [table for number, table in recorded if asked.engine in (None, number)]
+        found = []
+        for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots")):
+            points = latency_curve(tables, f"{name}_{part}", asked.known_span)
+            if points:
+                times, seconds = zip(*points, strict=True)
+                values = [each * 1000 for each in seconds]
+                found.append(Line(part, times, values, role, marker, ROWS_APART))
+        return tuple(found)
 
     def since(server: Server) -> float:
         return _begins(server.recording.latencies.values(), f"{name}_p50")
@@ -266,8 +267,3 @@ def _steps(asked: Asked) -> Iterator[tuple[float, int, int, int, int]]:
                                  d + row.context_tokens)  # fmt: skip
     for at in sorted(found):
         yield at, *found[at]
-
-
-def renamed(line: Line, name: str, role: str, marker: str) -> Line:
-    """Return a line with another name and colour."""
-    return replace(line, name=name, role=role, marker=marker)

@@ -35,10 +35,6 @@ class EventLine:
     """True when the line carried no stamp: the time is approximate."""
 
 
-def _number(value: FieldValue) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 AFTER_DEATH = "after it died"
 MORE_THAN_IN_FLIGHT = "in flight and new ones"
 """Which requests an API server fails whose engine died, if they are more than its last line had."""

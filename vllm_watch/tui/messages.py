@@ -32,15 +32,6 @@ class ActionDone(Message, bubble=False):
         self.outcome = outcome
 
 
-class ReadingFailed(Message, bubble=False):
-    """The reading thread ended with an error."""
-
-    def __init__(self, text: str) -> None:
-        """Carry the error in one line."""
-        super().__init__()
-        self.text = text
-
-
 class TimePointed(Message):
     """The pointer is over a moment of a chart or a ribbon, or has left it."""
 

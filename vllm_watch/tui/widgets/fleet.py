@@ -98,7 +98,8 @@ class Fleet(TimedPane, can_focus=True):
             table_line if isinstance(table_line, Group) else _row_key(view, view.rows[table_line])
             for table_line in table_lines
         )
-        empty = (view.filter, view.waiting, clock_of(view)) if not view.rows else ()
+        moment = figures.clock(view.moment, view.tz)
+        empty = (view.filter, view.waiting, moment) if not view.rows else ()
         named = view.named, view.drawings.span
         return rows, self._top, view.selected, len(view.rows), named, empty
 
@@ -323,11 +324,6 @@ class Fleet(TimedPane, can_focus=True):
     def on_mouse_scroll_up(self) -> None:
         """Move the cursor up."""
         self.action_cursor(-1)
-
-
-def clock_of(view: ScreenView) -> str:
-    """Return the moment as shown."""
-    return figures.clock(view.moment, view.tz)
 
 
 def _row_key(view: ScreenView, row: Row) -> Hashable:

@@ -56,7 +56,7 @@ class Glance(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
-        right = self._right(view, view.mode, width, palette)
+        right = self._right(view, width, palette)
         self._bar_from_right = right.cell_len
         rate = self._rate(view, width, palette)
         left = self._counts(view, width, palette, worded=True)
@@ -89,7 +89,7 @@ class Glance(Pane):
             rate.append(" in all", style=palette["muted"])
         return rate
 
-    def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
+    def _right(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
         right = Text()
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
         cells = replay_bar_cells(width)
@@ -101,8 +101,8 @@ class Glance(Pane):
         if view.reading:
             words = view.reading if width >= _NAMED else view.reading.rpartition("past ")[2]
             right.append(f"{words}  ", style=palette["note"])
-        right.append(mode, style=f"bold {palette[role]}")
-        ends = ", ends" if mode == "SAVED" and width >= _NAMED else ""
+        right.append(view.mode, style=f"bold {palette[role]}")
+        ends = ", ends" if view.mode == "SAVED" and width >= _NAMED else ""
         right.append(f"{ends} {clock(view.moment, view.tz)}", style="bold")
         if width >= _NAMED:
             right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])

@@ -15,8 +15,8 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.reading import read_saved
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec
+from vllm_watch.tui.chartsources import latency
 from vllm_watch.tui.chartspecs import chart_spec
-from vllm_watch.tui.recordedcharts import recorded_line
 
 ROOT = Path(__file__).parents[2]
 RECORDED = next((ROOT / "fixtures/recordings/h100x2_tp2").glob("*.log"))
@@ -55,14 +55,12 @@ def test_several_engines_are_weighed_by_their_measurements() -> None:
     for engine, seconds, count in ((0, 0.010, 30), (1, 0.020, 10)):
         latencies = {"itl_s": Latency(seconds, count=count)}
         server.recording.add(EngineRow(100.0 + engine / 10, engine, latencies=latencies))
-    window = (0.0, 200.0)
+    monitor = Monitor(Settings())
 
     def values(engine: int | None) -> list[float | None]:
-        line = recorded_line(
-            server, engine, "itl_s_p50", window, name="p50", role="note", marker="line"
-        )
-        assert line is not None
-        return list(line.values)
+        asked = Asked(monitor, server, engine, 0.0, 200.0, 200.0)
+        (median,) = latency("itl_s").lines(asked)
+        return list(median.values)
 
     assert values(None) == [pytest.approx(12.5)]
     assert values(1) == [pytest.approx(20.0)]
