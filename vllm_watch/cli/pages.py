@@ -22,7 +22,7 @@ def page_address(url: str) -> str:
 
 
 def fetcher_of(url: str, every: float) -> Fetcher:
-    """Return a function that fetches a page every `every` seconds.
+    """Return the fetcher of a page that is read every `every` seconds.
 
     Raises:
         CommandError: a package that it needs is not installed.

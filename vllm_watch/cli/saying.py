@@ -1,4 +1,4 @@
-"""Output of every command: exit codes, one-line errors, lines on stdout. It imports nothing."""
+"""Output of every command: exit codes, one-line errors, lines on stdout."""
 
 from __future__ import annotations
 

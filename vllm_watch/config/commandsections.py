@@ -13,11 +13,11 @@ CheckCode = Literal["ok", "warning", "critical", "unknown"]
 class CheckSettings:
     """[check]: the exit code of `check` for servers that have stopped, ended or write no stats."""
 
-    stopped: CheckCode = choice("critical", get_args(CheckCode))  # a field
+    stopped: CheckCode = choice("critical", get_args(CheckCode))
     """A server that was stopped on purpose."""
-    ended: CheckCode = choice("critical", get_args(CheckCode))  # a field
+    ended: CheckCode = choice("critical", get_args(CheckCode))
     """A server whose log ends in the middle of work: killed from outside, or lost."""
-    no_stats: CheckCode = choice("unknown", get_args(CheckCode))  # a field
+    no_stats: CheckCode = choice("unknown", get_args(CheckCode))
     """A server that writes no stats lines, because they are disabled."""
 
 

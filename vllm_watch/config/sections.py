@@ -310,13 +310,13 @@ class AlertSettings:
 
     bell: bool = flag(default=True)
     """Ring the terminal's bell when alerts fire."""
-    notify: Notify = choice("off", get_args(Notify))  # a field
+    notify: Notify = choice("off", get_args(Notify))
     """Desktop notification: the escape sequence that your terminal understands."""
     command: tuple[str, ...] = arguments()
     """Program and arguments, run without a shell: VLLM_WATCH_ALERT_… and stdin have the alert."""
     webhook: str | None = optional_address()
     """Address that alerts are posted to as JSON; https, or http to this machine itself."""
-    min_severity: Severity = choice("warning", get_args(Severity))  # a field
+    min_severity: Severity = choice("warning", get_args(Severity))
     """The lowest severity of alerts that are sent."""
     resolved: bool = flag(default=True)
     """Also send when an alert is over (without the bell)."""

@@ -1,1 +1,1 @@
-"""The same results outside the terminal: Prometheus, agents, archives."""
+"""The same results outside the terminal: Prometheus, agents, browsers, archives."""

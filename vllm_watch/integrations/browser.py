@@ -57,7 +57,7 @@ def serve(command: str, address: str, port: int) -> None:
     Args:
         command: a shell command line, quoted.
         address: where to listen.
-        port: likewise.
+        port: its port.
 
     Raises:
         OSError: the address cannot be listened on.

@@ -43,9 +43,9 @@ class Place:
     first: float
     """Its first stamp: the same if year and zone are."""
     behind: int | None
-    """Newest run in the log − newest run in its companions: it maps their runs to the log's.
+    """How many more runs the log has than its companions, None if they have none.
 
-    None if they have none.
+    A companion's run number plus this is the number of the run in the log.
     """
     model: str
     port: int
@@ -125,7 +125,7 @@ class _Read:
 
     @property
     def behind(self) -> int | None:
-        """Newest run in the log − newest run in its companions; None if they have none."""
+        """How many more runs the log has than its companions, None if they have none."""
         server = self.reading.servers[0]
         return server.run.number - server.twin_newest if self.companion_wrote else None
 

@@ -20,8 +20,7 @@ OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of monitoring plug-ins."""
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 VERSION = 1
-"""Version of docs/schemas/check.json: increased when a field changes or is removed.
-"""
+"""Version of docs/schemas/check.json: increased when a field changes or is removed."""
 LONGEST = 300
 """Most characters of a server's text: some causes of death are whole paragraphs."""
 

@@ -18,7 +18,7 @@ from vllm_watch.serverside.recordfile import RecordFile
 
 LONGEST_FETCH = 5.0
 """Seconds that a page may take; less if the interval is shorter."""
-_WAITING = "page"
+_PAGE = "page"
 """Key of a trouble with the page."""
 
 
@@ -146,16 +146,16 @@ class Recorder:
         except FetchError as error:
             if error.absent:
                 self._engines.absent()
-            self._trouble(_WAITING, f"{self._url}: {error}; trying again every {self._every:g} s")
+            self._trouble(_PAGE, f"{self._url}: {error}; trying again every {self._every:g} s")
             return None
 
     def _read(self, text: str, now: float) -> list[Recorded]:
         try:
             page = read_page(text)
         except PageError as error:
-            self._trouble(_WAITING, f"{self._url}: {error}; trying again every {self._every:g} s")
+            self._trouble(_PAGE, f"{self._url}: {error}; trying again every {self._every:g} s")
             return []
-        self._trouble(_WAITING, None, f"{self._url}: answers")
+        self._trouble(_PAGE, None, f"{self._url}: answers")
         if page.models != self._models:
             self._models = page.models
             self._compare_models()

@@ -40,7 +40,7 @@ def run_feed(
     group: list[News | Looked] = []
 
     def hand_on() -> None:
-        """Post batches, and wait while the screen is behind."""
+        """Post the group, and wait while the screen is behind."""
         if group:
             post(NewsRead(tuple(group)))
             group.clear()
@@ -62,7 +62,7 @@ def run_feed(
                 framed.wait(0.02)
             if stop.is_set():
                 break
-    finally:  # batches from before a failure reach the screen
+    finally:  # news from before a failure reaches the screen
         sys.setswitchinterval(switching)
         hand_on()
         post(AllRead())
@@ -72,7 +72,7 @@ def run_feed(
 def _items(
     ingest: Ingest, stop: StopEvent, waits: Callable[[], None] | None, *, common_start: bool
 ) -> Iterator[News | Looked]:
-    """Return the news of followed logs, or of saved ones if nothing `waits` for more."""
+    """Return the news of followed logs; without `waits`, called before each wait, of saved ones."""
     if waits is not None:
         return ingest.follow(stop, waits=waits)
     items = ingest.read_once(stop)

@@ -71,7 +71,7 @@ class ScreenView:
 
     @property
     def fleet(self) -> Sequence[Row]:
-        """The same as cached: counting needs no moment."""
+        """The same as cached, not as of the moment: enough to count servers."""
         return [row for row in self.made if row.engine is None]
 
     @property

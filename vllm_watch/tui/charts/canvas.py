@@ -1,4 +1,4 @@
-"""A grid of coloured cells that becomes one ``Text``."""
+"""A grid of coloured cells that becomes strips or one ``Text``."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Mark:
     role: str
     glyph: str
     word: str = ""
-    """Its meaning, for the legend in the title row, e.g. ``restart``."""
+    """Its meaning, written beside it below the plot, e.g. ``restart``."""
 
 
 @dataclass(frozen=True, slots=True)

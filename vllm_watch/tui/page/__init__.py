@@ -1,1 +1,1 @@
-"""The page of one server: its parts, arranged for the available space."""
+"""The pages of one server and of two compared runs: their parts, arranged for the space."""

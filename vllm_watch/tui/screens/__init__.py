@@ -1,1 +1,1 @@
-"""Whole screens: the dashboard, the help."""
+"""Whole screens: the dashboard, and those that open above it."""

@@ -160,9 +160,8 @@ def header(
 ) -> Text:
     """Return the head of the table, with the time axis of the ribbons.
 
-    `wordy`: no row has numbers, so their columns have no heads.
-
-    The part of it that the charts below show has the background of the selected row.
+    The part of it that the charts below show has the background of the selected row. `wordy`: no
+    row has numbers, so their columns have no heads.
     """
     line, place = Text(" " * LEFT), LEFT
     for column in columns:
