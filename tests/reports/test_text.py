@@ -8,12 +8,12 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vllm_watch.core.naming import visible
 from vllm_watch.reports.text import (
     cells,
     cut,
     markdown,
     markdown_table,
-    printable,
     text_table,
     wrapped,
 )
@@ -40,7 +40,7 @@ def test_markdown_shows_any_text_in_one_cell(text: str) -> None:
     (_, _, row) = markdown_table(("a", "b"), [(text, "x")])
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) == 3
     shown = html.unescape(re.sub(r"\\([\\`*_\[\]|#~])", r"\1", markdown(text)))
-    assert shown == printable(text)
+    assert shown == visible(text)
     assert "<" not in row
 
 

@@ -8,12 +8,10 @@ from collections.abc import Callable, Collection
 from vllm_watch.config.sections import AlertSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Literal
+from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import SEVERITIES
-
-ENDS = ("dead", "ended")
-"""States that end a run: its alerts are neither reported again nor reported as ended."""
 
 Status = Literal["firing", "resolved"]
 
@@ -75,7 +73,7 @@ class Transitions:
                 self._alerts[name] = _Alert(finding, due)
             else:
                 known.noted = finding
-        found = self._ended(lasting, health.state.name in ENDS, now, silenced)
+        found = self._ended(lasting, health.state.name in FAILED, now, silenced)
         for name in lasting:
             alert = self._alerts[name]
             if name in silenced or not self._loud(alert.noted):
@@ -103,7 +101,7 @@ class Transitions:
         """Forget the alerts that have ended, and return those to send."""
         found = []
         for name, alert in list(self._alerts.items()):
-            # An alert explained by another finding, or followed by its server's end, has not ended.
+            # What another finding explains, or the end of its server followed, has not ended.
             if name in lasting or ended or self._explained(name, lasting):
                 continue
             del self._alerts[name]

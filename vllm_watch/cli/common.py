@@ -10,7 +10,6 @@ from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import tzinfo
 
     from vllm_watch.config import Settings
     from vllm_watch.core.benchmark import Benchmark
@@ -61,15 +60,6 @@ def time_of(option: str, text: str | None) -> TimeText | None:
         raise CommandError(f"{option} {error}") from None
 
 
-def zone_of(settings: Settings) -> tzinfo | None:
-    """Return the zone of the logs as set, None if it is to be detected."""
-    if not settings.time.tz:
-        return None
-    from vllm_watch.core.zones import parse_zone
-
-    return parse_zone(settings.time.tz)
-
-
 def ingest_of(
     patterns: list[str],
     settings: Settings,
@@ -89,7 +79,7 @@ def ingest_of(
     from vllm_watch.ingest import Ingest, ReadOptions
 
     options = ReadOptions(
-        tz=zone_of(settings),
+        tz=settings.time.zone(),
         live=live,
         poll_seconds=settings.watch.poll_seconds,
         events=settings.watch.events,
@@ -122,12 +112,12 @@ def benchmarks_of(arguments: Arguments) -> tuple[Benchmark, ...]:
         raise CommandError(str(error)) from None
 
 
-def say_left_over(benchmarks: Sequence[Benchmark], reading: Reading) -> None:
+def say_unmatched(benchmarks: Sequence[Benchmark], reading: Reading) -> None:
     """Report benchmarks that ran at another time, or against another model."""
     if benchmarks:
-        from vllm_watch.reports.benchmarks import left_over
+        from vllm_watch.reports.benchmarks import unmatched
 
-        for line in left_over(benchmarks, reading.servers):
+        for line in unmatched(benchmarks, reading.servers):
             say(line)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import benchmarks_of, require_logs, say_left_over, settings_of
+from vllm_watch.cli.common import benchmarks_of, require_logs, say_unmatched, settings_of
 from vllm_watch.cli.parser import PATHS, Arguments, Parser, add_forms, add_marks, add_price
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
@@ -43,7 +43,7 @@ def run(arguments: Arguments) -> int:
     benchmarks = benchmarks_of(arguments)
     reading = read_logs([baseline, *arguments.candidates], settings)
     reading.monitor.store.benchmarks = benchmarks
-    say_left_over(benchmarks, reading)
+    say_unmatched(benchmarks, reading)
     from vllm_watch.reports.comparison import compare
     from vllm_watch.reports.comparisonjson import comparison_json
     from vllm_watch.reports.comparisontext import comparison_markdown, comparison_text
@@ -92,12 +92,12 @@ def _sides(reading: Reading, baseline: str) -> list[Side]:
         CommandError: the baseline has no data, or no other log was given.
     """
     from vllm_watch.reports.comparison import side_of
-    from vllm_watch.reports.reading import tells
+    from vllm_watch.reports.reading import has_vllm_line
     from vllm_watch.reports.summary import summary_of
 
     sides = {}
     for server in reading.servers:
-        if not tells(server):
+        if not has_vllm_line(server):
             continue
         sides[server.source] = side_of(summary_of(reading, server), server.run)
         if len(server.runs) > 1:

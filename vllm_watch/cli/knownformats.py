@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 
-from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
+from vllm_watch.cli.common import formats, require_logs, settings_of
 from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.saying import DONE, FAILED, say
+from vllm_watch.cli.summary_command import write
+from vllm_watch.core.naming import visible
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
 from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
-from vllm_watch.reports.text import cells, cut, padded, printable
+from vllm_watch.reports.text import cells, cut, padded
 from vllm_watch.sources.commandwords import commands_of
 from vllm_watch.sources.paths import find_logs
 
@@ -58,7 +59,7 @@ def show_formats(arguments: Arguments) -> int:
                 path,
                 known,
                 twin=path != logs.source,
-                tz=zone_of(settings),
+                tz=settings.time.zone(),
                 words=commands.get(path, ()),
             )
             if check.trouble:
@@ -69,19 +70,19 @@ def show_formats(arguments: Arguments) -> int:
                 if not arguments.json:
                     _show(check, every=arguments.all)
     if arguments.json:
-        _write(json.dumps(_report(checks, every=arguments.all), indent=2))
+        write(json.dumps(_report(checks, every=arguments.all), indent=2))
     return FAILED if failed or any(check.stats_unread for check in checks) else DONE
 
 
 def _list(known: Formats, *, as_json: bool) -> None:
     if as_json:
-        _write(json.dumps({"formats": [_entry(*item) for item in known.origins.items()]}, indent=2))
+        write(json.dumps({"formats": [_entry(*item) for item in known.origins.items()]}, indent=2))
         return
     rows = [["NAME", "KIND", "SAMPLES", "VERSIONS", "TITLE", "ORIGIN"]]
     for name, origin in known.origins.items():
         rows.append(
             [
-                printable(text)
+                visible(text)
                 for text in (
                     name,
                     origin.kind,
@@ -96,7 +97,7 @@ def _list(known: Formats, *, as_json: bool) -> None:
     for row in rows:
         row[5] = _cut_left(row[5], widths[5])
         texts = (padded(cut(text, width), width) for text, width in zip(row, widths, strict=True))
-        _write("  ".join(texts).rstrip())
+        write("  ".join(texts).rstrip())
 
 
 def _entry(name: str, origin: Origin) -> dict[str, str | int]:
@@ -117,24 +118,24 @@ def _place(origin: Origin) -> str:
 
 def _show(check: FileCheck, *, every: bool) -> None:
     """Write the result for one file."""
-    _write(f"{printable(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
+    write(f"{visible(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
     for count, text in _counts(check):
-        _write(f"{count:>12,}  {text}")
+        write(f"{count:>12,}  {text}")
     hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""
-    _write(f"{check.stats_unread:>12,}  stats lines unread{printable(hint)}")
+    write(f"{check.stats_unread:>12,}  stats lines unread{visible(hint)}")
     _show_shapes("parts of stats lines that are not read", check.ranked_parts, every=every)
     _show_shapes("unread lines", check.ranked(envelope=False), every=every)
     _show_shapes("messages that match no known format", check.ranked(envelope=True), every=every)
     if check.beyond:
-        _write(f"  {check.beyond:,} more lines, of too many different shapes to list")
-    _write("")
+        write(f"  {check.beyond:,} more lines, of too many different shapes to list")
+    write("")
 
 
 def _counts(check: FileCheck) -> Iterator[tuple[int, str]]:
     for name in CLASSES:
         if name == "events":
             for kind, count in sorted(check.kinds.items()):
-                yield count, f"event: {printable(kind)}"
+                yield count, f"event: {visible(kind)}"
         elif check.classes[name] or name in ("stats", "unread"):
             yield check.classes[name], _SAID[name]
 
@@ -145,13 +146,13 @@ def _show_shapes(title: str, shapes: list[Shape], *, every: bool) -> None:
     chosen = shapes if every else shapes[:MOST_ROWS]
     total = sum(shape.count for shape in shapes)
     more = "" if len(chosen) == len(shapes) else f"; the first {len(chosen)}, all with --all"
-    _write(f"  {title}: {total:,} in {len(shapes):,} shapes{more}")
-    _write(f"{'COUNT':>12}{'LINE':>10}  EXAMPLE")
+    write(f"  {title}: {total:,} in {len(shapes):,} shapes{more}")
+    write(f"{'COUNT':>12}{'LINE':>10}  EXAMPLE")
     width = _width()
     for shape in chosen:
         mark = "stats-like! " if shape.stats_like else ""
-        row = f"{shape.count:>12,}{shape.first:>10,}  {mark}{printable(shape.example)}"
-        _write(cut(row, width))
+        row = f"{shape.count:>12,}{shape.first:>10,}  {mark}{visible(shape.example)}"
+        write(cut(row, width))
 
 
 def _report(checks: list[FileCheck], *, every: bool) -> dict[str, object]:
@@ -191,11 +192,6 @@ def _shape_report(shape: Shape) -> dict[str, object]:
         "example": shape.example,
         "stats_like": shape.stats_like,
     }
-
-
-def _write(text: str) -> None:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
 
 def _width(most: int | None = None) -> int:

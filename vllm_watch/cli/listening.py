@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
-
 from vllm_watch.cli.saying import CommandError, say
+from vllm_watch.config.kinds import is_own_host
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -18,9 +16,6 @@ def listen_address(text: str) -> tuple[str, int]:
     host = host.strip("[]")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise CommandError(f"--listen {text}: must be an address and a port: 127.0.0.1:9835")
-    loopback = host == "localhost"
-    with contextlib.suppress(ValueError):
-        loopback = loopback or ipaddress.ip_address(host).is_loopback
-    if not loopback:
+    if not is_own_host(host):
         say(f"--listen {text}: anybody who reaches this address can read what it shows")
     return host, int(port)

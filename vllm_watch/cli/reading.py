@@ -13,7 +13,7 @@ from vllm_watch.cli.saying import FAILED, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.store import Server
 from vllm_watch.core.zones import parse_zone
-from vllm_watch.reports.reading import Reading, read_saved
+from vllm_watch.reports.reading import Reading, has_vllm_line, read_saved
 from vllm_watch.sources.paths import find_logs
 
 RARELY = 200_000
@@ -40,16 +40,15 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
         reading = read_saved(patterns, formats(), settings, passed=passed)
     for trouble in reading.troubles:
         say(trouble)
-    readable = [server for server in reading.servers if _tells(server)]
+    readable = [server for server in reading.servers if _has_data(server)]
     if not readable:
         raise CommandError("no vLLM log could be read; see above", FAILED)
     return reading
 
 
-def _tells(server: Server) -> bool:
+def _has_data(server: Server) -> bool:
     """Return whether a log has any line from vLLM; report if not, or if it has no sample."""
-    stamped = server.newest_stamp is not None
-    if not stamped and not any(run.moments or run.series for run in server.runs):
+    if not has_vllm_line(server):
         if unpack := _unpacker(server.path):
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
         elif server.lines or (not server.trouble and _has_bytes(server.path)):

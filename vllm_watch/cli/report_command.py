@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vllm_watch.cli.common import benchmarks_of, formats, say_left_over, settings_of
+from vllm_watch.cli.common import benchmarks_of, formats, say_unmatched, settings_of
 from vllm_watch.cli.parser import Arguments, Parser, add_marks, add_paths, add_price
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 
@@ -33,7 +33,7 @@ def run(arguments: Arguments) -> int:
     benchmarks = benchmarks_of(arguments)
     reading = read_logs(arguments.paths, settings)
     reading.monitor.store.benchmarks = benchmarks
-    say_left_over(benchmarks, reading)
+    say_unmatched(benchmarks, reading)
     from vllm_watch.reports.htmlreport import page_of
 
     with text_aside(target) as file:  # before drawing: a missing folder is reported immediately

@@ -17,7 +17,7 @@ from types import FrameType
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.presets_command import size_of
-from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
+from vllm_watch.cli.saying import DONE, FAILED, TIMED_OUT, CommandError, say
 from vllm_watch.cli.serverend import LogEnd
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
@@ -27,7 +27,6 @@ from vllm_watch.serverside.commandline import ServerCommand, log_name, server_co
 from vllm_watch.serverside.presets import PresetError, fitted, preset_table
 from vllm_watch.serverside.process import ServerProcess, StartError, check_port, keep_group
 
-TIMED_OUT = 124
 _LOOKS_AFTER = 2
 """Reads of the logs after the server's end, enough for its last lines."""
 _READ_SECONDS = 10.0

@@ -97,8 +97,9 @@ def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str
 
 
 def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) -> None:
+    from vllm_watch.core.naming import visible
     from vllm_watch.integrations.runtable import HEADS, SHOWN, cell
-    from vllm_watch.reports.text import markdown_table, printable, text_table
+    from vllm_watch.reports.text import markdown_table, text_table
 
     numbers = [name for name in SHOWN if not names or name not in ("server", "state", "standing")]
     heads = [*names, "runs", *(n for n in numbers if n not in names)] if names else list(SHOWN)
@@ -107,7 +108,7 @@ def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) 
     heads = [HEADS.get(name, name) for name in heads]
     whole = max(width(), _WIDTH)
     for line in markdown_table(heads, rows) if markdown else text_table(heads, rows, whole):
-        write(printable(line))
+        write(visible(line))
 
 
 def _no_column(name: str) -> str:

@@ -6,6 +6,8 @@ import sys
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
+TIMED_OUT = 124
+"""Exit code of timeout(1) in the same case."""
 UNKNOWN = 3
 """Exit code for every error of `check`: for a monitoring system 1 and 2 mean a server's state."""
 

@@ -14,7 +14,6 @@ from vllm_watch.cli.common import (
     require_logs,
     settings_of,
     time_of,
-    zone_of,
 )
 from vllm_watch.cli.parser import Arguments, Parser, add_price, number_of
 from vllm_watch.cli.saying import DONE, CommandError, say
@@ -139,7 +138,7 @@ def _ingest(arguments: Arguments, settings: Settings, *, replay: bool) -> Ingest
 
         folder = captures_folder()
         patterns = [str(folder / name / "*.log") for name in DEMO]
-        ingest = Ingest(patterns, formats(), ReadOptions(tz=zone_of(settings)))
+        ingest = Ingest(patterns, formats(), ReadOptions(tz=settings.time.zone()))
     else:
         ingest = ingest_of(
             arguments.paths,

@@ -61,7 +61,7 @@ def run(arguments: Arguments) -> int:
 def _next_starts(reading: Reading) -> int:
     """Write how to start each server next time."""
     from vllm_watch.reports.nextstart import next_start, next_start_text
-    from vllm_watch.reports.reading import tells
+    from vllm_watch.reports.reading import has_vllm_line
 
     starts = (
         next_start(
@@ -72,7 +72,7 @@ def _next_starts(reading: Reading) -> int:
             offline=reading.state(server, server.run).name == "finished",
         )
         for server in reading.servers
-        if tells(server)
+        if has_vllm_line(server)
     )
     for line in next_start_text(starts, width()):
         write(line)

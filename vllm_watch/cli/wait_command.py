@@ -8,7 +8,7 @@ import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Arguments, Parser, add_paths, number_of
-from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
+from vllm_watch.cli.saying import DONE, FAILED, TIMED_OUT, CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from vllm_watch.ingest import Ingest
     from vllm_watch.reports.waiting import Outcome, Standing, Waiting
 
-TIMED_OUT = 124
-"""Exit code of timeout(1) in the same case."""
 _CELLS = 20
 _LONG_SILENT = 3600.0
 """Seconds of silence after which a warning about a ready server is added: it may be gone."""

@@ -184,10 +184,15 @@ def _parse_flag(text: str) -> bool:
 
 def is_loopback(address: str) -> bool:
     """Return whether a web address is on this machine."""
-    from ipaddress import ip_address
-    from urllib.parse import urlsplit  # 10 ms together, needed only with an address
+    from urllib.parse import urlsplit  # with ipaddress 10 ms, needed only with an address
 
-    host = urlsplit(address).hostname or ""
+    return is_own_host(urlsplit(address).hostname or "")
+
+
+def is_own_host(host: str) -> bool:
+    """Return whether a host, by its name or address, is this machine."""
+    from ipaddress import ip_address
+
     if host == "localhost":
         return True
     try:

@@ -19,6 +19,7 @@ from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
 from vllm_watch.config.settings import Settings
 from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.mistakes import MistakeError, meant
+from vllm_watch.core.naming import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +36,7 @@ class ConfigError(MistakeError):
 
     def __init__(self, message: str) -> None:
         # File names and keys are the user's; a line break in one would break the message in two.
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+        super().__init__(visible(message))
 
 
 def load_settings(

@@ -22,6 +22,8 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from vllm_watch.core.meantimes import TimesGate
 
 Notify = Literal["off", "osc9", "osc777", "both"]
@@ -36,6 +38,12 @@ class TimeSettings:
     """Zone of the clock that wrote the logs: an IANA name or +HH:MM. Unset: detected."""
     display_tz: str | None = optional_zone()
     """Zone of the times on the screen. Unset: this machine's."""
+
+    def zone(self) -> tzinfo | None:
+        """Return the zone of the logs as set, None if it is to be detected."""
+        from vllm_watch.core.zones import parse_zone  # most settings have no zone
+
+        return parse_zone(self.tz) if self.tz else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from vllm_watch.config.overrides import OVERRIDE
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings, server_kinds
 from vllm_watch.config.settings import DEFAULT_ORIGIN, Settings
 from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.naming import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ def _setting(settings: Settings, setting: Setting, *, values: bool) -> Iterator[
         return
     origin = settings.origin_of(setting.key)
     unset = "# " if value is None else ""
-    yield f"{unset}{assignment}  # {_printable(origin)}\n"
+    yield f"{unset}{assignment}  # {visible(origin)}\n"
 
 
 def _servers(settings: Settings, *, values: bool) -> Iterator[str]:
@@ -82,7 +83,7 @@ def _servers(settings: Settings, *, values: bool) -> Iterator[str]:
             value = getattr(server, name)
             if value is not None:
                 origin = settings.origins.get(f'servers."{server.pattern}".{name}', DEFAULT_ORIGIN)
-                yield f"{name} = {toml_value(value)}  # {_printable(origin)}\n"
+                yield f"{name} = {toml_value(value)}  # {visible(origin)}\n"
 
 
 def _overrides(settings: Settings, *, values: bool) -> Iterator[str]:
@@ -112,7 +113,3 @@ def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     plain = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
     return f'"{"".join(plain)}"'
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

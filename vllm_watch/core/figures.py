@@ -44,6 +44,17 @@ def percent(ratio: float | None) -> str:
     return UNKNOWN if ratio is None else f"{ratio * 100:.0f} %"
 
 
+def percent_range(low: float, high: float) -> str:
+    """Return two ratios as a range in per cent: `12–80 %`, one figure if they are the same."""
+    first, last = percent(low), percent(high)
+    return last if first == last else f"{first.removesuffix(' %')}–{last}"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: `1 server`, `1,000 servers`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """Return a span of time in two units at most: `4 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`."""
     if seconds is None:

@@ -15,6 +15,7 @@ from operator import add, mul, sub
 
 from vllm_watch.core.arithmetic import above, added_up, each
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
@@ -138,16 +139,16 @@ def mean_times(
     gate = gate or TimesGate()
     times, lines, answered = evidence.over(start, end)
     if lines < gate.lines:
-        return None, f"only {_counted(lines, 'stats line')}; {gate.lines} are needed"
+        return None, f"only {counted(lines, 'stats line')}; {gate.lines} are needed"
     # A stream's access line is written at its start, so a request in flight may count already.
     in_flight = evidence.in_flight_at(end)
     if times is None or answered - in_flight < gate.answered:
-        counted = f"{_counted(round(answered), 'request')} answered"
+        known = f"{counted(round(answered), 'request')} answered"
         if not answered or not in_flight:
             only = "only " if answered else ""
-            return None, f"{only}{counted}; {gate.answered} are needed"
+            return None, f"{only}{known}; {gate.answered} are needed"
         way = f"but {round(in_flight):,} may still be running"
-        return None, f"{counted}, {way}: {gate.answered} finished ones are needed"
+        return None, f"{known}, {way}: {gate.answered} finished ones are needed"
     return times, ""
 
 
@@ -245,10 +246,6 @@ def _over(halves: array[float], values: array[float], silent: Sequence[int]) -> 
     for at in silent:
         before[at] = values[at]
     return each(mul, halves, each(add, before, values))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _difference(sums: array[float], first: int, last: int) -> float:

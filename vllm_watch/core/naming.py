@@ -108,6 +108,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else _CONTROLS.sub("�", text)
 
 
+def visible(text: str) -> str:
+    r"""Return text with what a terminal obeys or lacks spelled out, a line break as `\n`."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def escaped(text: str) -> str:
     r"""Return text with characters that act on a terminal as `\u202e`; valid within JSON."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)

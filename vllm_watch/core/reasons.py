@@ -18,7 +18,9 @@ from vllm_watch.core.run import Moment
 TRACEBACK = "Traceback (most recent call last):"
 DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is over."""
-ERRORS = frozenset({*DEATHS, "cause", "error", "traceback", "worker_failed"})
+SHOWN_ERRORS = frozenset({*DEATHS, "cause", "error", "traceback"})
+"""Kinds of events that say why a server failed."""
+ERRORS = SHOWN_ERRORS | {"worker_failed"}
 """Kinds of events that can give the cause."""
 DEADLY = "deadly"
 """Field of a traceback whose error itself means a death (`EngineDeadError`)."""

@@ -25,6 +25,8 @@ State = Literal[
 ]
 OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
 """States that only a new run can leave."""
+FAILED: frozenset[State] = frozenset({"dead", "ended"})
+"""Those of a server that nobody stopped."""
 NO_STATS_LINES = "vLLM writes no stats lines:"
 """Beginning of the text of a `no-stats` state; the cause follows."""
 LATE_CADENCES = 3.0

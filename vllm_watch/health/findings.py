@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import FAILED, ServerState
 from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
@@ -30,7 +30,7 @@ def findings_at(
     alerts have only the fields they are ranked by.
     """
     found = state_findings(case, state, time)
-    over = state.name in ("dead", "ended")
+    over = state.name in FAILED
     if over and state.since is not None:
         at = state.since
         before = [span for span in case.alerts.firing(at) if span.rule.severity != "note"]

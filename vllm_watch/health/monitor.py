@@ -30,6 +30,7 @@ from vllm_watch.core.records import Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
 from vllm_watch.core.states import (
+    FAILED,
     ServerState,
     StateRules,
     judge,
@@ -250,7 +251,7 @@ class Monitor:
         """Return the state and the findings of a server at `time`."""
         run = server.run_at(time)
         state = judge(run, time, live=live, saved=saved, rules=self._rules)
-        over = state.name in ("dead", "ended") and state.since is not None
+        over = state.name in FAILED and state.since is not None
         moment = state.since if over and state.since is not None else time
         trends = self.trends(server, run)
         case = replace(self.case(server, run, state), over=saved or state.name in _OVER)

@@ -12,7 +12,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.reports.configuration import ALWAYS, shown_flags
 from vllm_watch.reports.cost import gpus_of
-from vllm_watch.reports.reading import Reading, tells
+from vllm_watch.reports.reading import Reading, has_vllm_line
 from vllm_watch.reports.summary import RunSummary, summary_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run_rows(reading: Reading) -> list[Row]:
     """Return a row for each run of each server whose log has a line from vLLM."""
     rows = []
     for server in reading.servers:
-        if tells(server):
+        if has_vllm_line(server):
             newest = summary_of(reading, server)
             rows += [run_row(run, reading) for run in (*newest.earlier, newest)]
     return rows

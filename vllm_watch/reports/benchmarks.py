@@ -120,7 +120,7 @@ def benchmarks_of(
     return tuple(spans)
 
 
-def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Iterator[str]:
+def unmatched(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Iterator[str]:
     """Yield a line for each benchmark that matches none of these servers, with the reason."""
     listed = list(servers)
     for benchmark in benchmarks:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from vllm_watch.core.figures import UNKNOWN, duration
+from vllm_watch.core.naming import visible
 from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.bootstrap import Ratio
 from vllm_watch.reports.comparison import Compared, Comparison, Quantity, Side
 from vllm_watch.reports.summarytext import Paint
 from vllm_watch.reports.summarywords import config_words
-from vllm_watch.reports.text import cut, markdown, markdown_table, printable, text_table, wrapped
+from vllm_watch.reports.text import cut, markdown, markdown_table, text_table, wrapped
 from vllm_watch.serverside.presets import Gain, preset_table
 
 
@@ -33,10 +34,10 @@ def comparison_text(
 
 def _side(called: str, side: Side, width: int, paint: Paint) -> Iterator[str]:
     yield paint("title", cut(f"{called:<14}{_title(side)}", width))
-    for line in wrapped(printable(side.summary.source), width - 14):
+    for line in wrapped(visible(side.summary.source), width - 14):
         yield paint("dim", " " * 14 + line)
     for span in side.summary.benchmarks:
-        for line in wrapped(printable(benchmark_words(span, side.summary.tz)), width - 14):
+        for line in wrapped(visible(benchmark_words(span, side.summary.tz)), width - 14):
             yield " " * 14 + line
 
 
@@ -51,7 +52,7 @@ def _one(each: Comparison, width: int, paint: Paint, confidence: float) -> Itera
         yield paint("dim", line)
     yield ""
     for warning in each.warnings:
-        for number, line in enumerate(wrapped(printable(warning), width - 2)):
+        for number, line in enumerate(wrapped(visible(warning), width - 2)):
             yield ("  " if number else "▲ ") + paint("warning", line)
     if each.warnings:
         yield ""
@@ -166,7 +167,7 @@ def _marked(ratio: Ratio | None) -> str:
 def _title(side: Side) -> str:
     summary = side.summary
     busy = f"{len(side.samples):,} samples busy, {duration(side.busy_seconds)}"
-    return printable(f"{summary.server}, {busy}")
+    return visible(f"{summary.server}, {busy}")
 
 
 def _title_markdown(side: Side) -> str:

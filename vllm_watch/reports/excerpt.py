@@ -27,7 +27,7 @@ LEAD = 10.0
 """Lines are shown from this many seconds before the moment: one stats interval of vLLM."""
 MOST_LINES = 200
 """Most lines shown."""
-MOST_TELLING = 2
+MOST_EVIDENCE_LINES = 2
 """Lines of the log shown as evidence of a finding."""
 BLOCK = 1 << 16
 """Bytes read at a time, and the width at which the bisection ends."""
@@ -63,7 +63,7 @@ class Excerpt:
     """True if there are further lines of that time."""
 
 
-def telling_lines(finding: Finding, lines: Sequence[LogLine]) -> list[LogLine]:
+def evidence_lines(finding: Finding, lines: Sequence[LogLine]) -> list[LogLine]:
     """Return the errors or stats lines that show a finding, around its beginning."""
     kinds = ("stats",) if finding.metric is not None else ("error", "event")
     found = [line for line in lines if line.kind in kinds]
@@ -72,7 +72,7 @@ def telling_lines(finding: Finding, lines: Sequence[LogLine]) -> list[LogLine]:
     if kinds != ("stats",):
         errors = [line for line in found if line.kind == "error"]
         found = errors[:1] + (errors[-1:] if len(errors) > 1 else []) or found[-1:]
-    return found[-MOST_TELLING:]
+    return found[-MOST_EVIDENCE_LINES:]
 
 
 def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats) -> Excerpt:

@@ -18,6 +18,7 @@ from vllm_watch import __version__
 from vllm_watch.core.figures import clock, count, duration, percent, rate
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
+from vllm_watch.core.states import FAILED, OVER
 from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import LogLine, excerpt
@@ -33,7 +34,7 @@ from vllm_watch.reports.pageconfig import (
 from vllm_watch.reports.pagefindings import findings_section, next_start_section
 from vllm_watch.reports.pagehead import facts_line, state_words, tiles, verdict_line
 from vllm_watch.reports.plot import Axis, Mark, Zone, captioned, plot_svg
-from vllm_watch.reports.reading import Reading, tells
+from vllm_watch.reports.reading import Reading, has_vllm_line
 from vllm_watch.reports.ribbon import WORDS, ribbon_svg
 from vllm_watch.reports.runplots import plots_of
 from vllm_watch.reports.summary import RunSummary, summary_of
@@ -50,7 +51,7 @@ _SHARED = 3.0
 
 def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
     """Return the whole page; times are in `zone`, `formats` find the lines behind findings."""
-    servers = [server for server in reading.servers if tells(server)]
+    servers = [server for server in reading.servers if has_vllm_line(server)]
     summaries = [summary_of(reading, server) for server in servers]
     page = _Page(reading, zone, formats)
     body: list[str] = []
@@ -235,7 +236,7 @@ def _axis(summary: RunSummary, run: Run, zone: tzinfo, name: str) -> Axis | None
     if begin is None or end is None or end <= begin:
         return None
     state = summary.state
-    over = state.name in ("dead", "ended", "stopped", "finished")
+    over = state.name in OVER
     end += _BEYOND * (end - begin) if over else 0.0
     zones = []
     ready = serving_at(run)
@@ -246,6 +247,6 @@ def _axis(summary: RunSummary, run: Run, zone: tzinfo, name: str) -> Axis | None
     ]
     marks = []
     if over and state.since is not None:
-        ink = "critical" if state.name in ("dead", "ended") else "quiet-mark"
+        ink = "critical" if state.name in FAILED else "quiet-mark"
         marks.append(Mark(state.since, ink, f"{state.name} {clock(state.since, zone)}"))
     return Axis(begin, end, zone, tuple(zones), tuple(marks), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from vllm_watch.reports.text import printable
+from vllm_watch.core.naming import visible
 
 _VOID = frozenset({"br", "col", "rect", "path", "line", "stop", "circle"})
 """Elements without content."""
@@ -18,7 +18,7 @@ class Markup(str):
 
 def text(words: str) -> Markup:
     """Return escaped text, with control characters made visible."""
-    return words if isinstance(words, Markup) else Markup(html.escape(printable(words)))
+    return words if isinstance(words, Markup) else Markup(html.escape(visible(words)))
 
 
 def element(name: str, *children: str, **attributes: str | float | None) -> Markup:

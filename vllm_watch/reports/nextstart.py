@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.naming import visible
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP, flag_pair
@@ -18,7 +19,7 @@ from vllm_watch.reports.startline import (
     secret_variable,
     start_line,
 )
-from vllm_watch.reports.text import printable, wrapped
+from vllm_watch.reports.text import wrapped
 
 NOT_GIVEN = "not given"
 LEFT_OUT = "left out"
@@ -300,10 +301,10 @@ def _comments_on(change: Change, width: int, *, with_why: bool) -> Iterator[str]
 
 
 def _labelled(label: str, text: str, width: int) -> Iterator[str]:
-    for number, line in enumerate(wrapped(printable(f"{label}: {text}"), width - 8)):
+    for number, line in enumerate(wrapped(visible(f"{label}: {text}"), width - 8)):
         yield f"#   {'  ' if number else ''}{line}"
 
 
 def _comment(text: str, width: int) -> Iterator[str]:
-    for line in wrapped(printable(text), width - 2):
+    for line in wrapped(visible(text), width - 2):
         yield f"# {line}"

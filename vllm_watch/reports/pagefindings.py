@@ -9,7 +9,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.rules import GLYPHS
-from vllm_watch.reports.excerpt import LogLine, telling_lines
+from vllm_watch.reports.excerpt import LogLine, evidence_lines
 from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.nextstart import Change, line_notes, next_start
 from vllm_watch.reports.plot import Axis
@@ -95,7 +95,7 @@ def _lines(finding: Finding, evidence: Evidence) -> Iterator[Markup]:
     """Yield the lines of the log that show a finding: its errors, or its stats lines."""
     if finding.severity == "note" or finding.since is None:
         return
-    for line in telling_lines(finding, evidence(finding.since)):
+    for line in evidence_lines(finding, evidence(finding.since)):
         words = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST] + " …"
         yield element("code", words, class_="line")
 

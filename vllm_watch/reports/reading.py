@@ -80,7 +80,7 @@ class Reading:
         return self.monitor.findings(server, run, now=self.end(run), live=False, saved=saved)
 
 
-def tells(server: Server) -> bool:
+def has_vllm_line(server: Server) -> bool:
     """Return whether a log has any line from vLLM."""
     return any(run.moments or run.series or run.first_stamp is not None for run in server.runs)
 
@@ -102,13 +102,8 @@ def read_saved(
     newest part of large logs, for a quick answer. With `begins` a log is read from the beginning of
     one of its runs (the run's number and its offset, by path), and news say where runs begin.
     """
-    tz = None
-    if settings.time.tz:
-        from vllm_watch.core.zones import parse_zone
-
-        tz = parse_zone(settings.time.tz)
     options = ReadOptions(
-        tz=tz,
+        tz=settings.time.zone(),
         newest_only=newest_only,
         begins=begins or {},
         places=begins is not None,

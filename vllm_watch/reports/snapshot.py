@@ -13,7 +13,7 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import settle
-from vllm_watch.reports.reading import Reading, read_saved, tells
+from vllm_watch.reports.reading import Reading, has_vllm_line, read_saved
 from vllm_watch.sources.paths import Found
 
 _VALUED = frozenset({"idle", "busy", "stalled"})
@@ -127,7 +127,7 @@ def _trouble(server: Server) -> str:
     """Return why a server cannot be judged by its log, or nothing."""
     if server.trouble and not server.lines:
         return server.trouble
-    if server.lines and not tells(server):
+    if server.lines and not has_vllm_line(server):
         lines = "its only line" if server.lines == 1 else f"{server.lines:,} lines"
         return f"{server.source}: has no vLLM line in {lines}"
     return ""

@@ -27,7 +27,7 @@ from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, run_frame
 from vllm_watch.reports.iterations import IterationSummary, iterations_of
-from vllm_watch.reports.reading import Reading, tells
+from vllm_watch.reports.reading import Reading, has_vllm_line
 from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times
 
 
@@ -126,7 +126,7 @@ class RunSummary:
 
 def summarise(reading: Reading) -> list[RunSummary]:
     """Return the newest run of each server whose log has a line from vLLM."""
-    return [summary_of(reading, server) for server in reading.servers if tells(server)]
+    return [summary_of(reading, server) for server in reading.servers if has_vllm_line(server)]
 
 
 def summary_of(reading: Reading, server: Server) -> RunSummary:

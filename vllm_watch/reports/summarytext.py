@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 
+from vllm_watch.core.naming import visible
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
@@ -22,7 +23,7 @@ from vllm_watch.reports.summarywords import (
     summary_facts,
     unknown_words,
 )
-from vllm_watch.reports.text import cut, markdown, markdown_table, printable, text_table, wrapped
+from vllm_watch.reports.text import cut, markdown, markdown_table, text_table, wrapped
 from vllm_watch.reports.verdict import verdict_of, verdict_words
 
 Paint = Callable[[str, str], str]
@@ -38,7 +39,7 @@ def summary_text(
     if len(summaries) > 1:
         heads, *rows = text_table(FLEET_HEADS, fleet_rows(summaries), width)
         yield paint("dim", heads)
-        yield from map(printable, rows)
+        yield from map(visible, rows)
         yield ""
     for summary in summaries:
         for earlier in summary.earlier:
@@ -47,12 +48,12 @@ def summary_text(
 
 
 def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterator[str]:
-    title = cut(printable(summary.server), width)
+    title = cut(visible(summary.server), width)
     yield paint("title", title)
-    for line in wrapped(printable(headline(summary, zone)), width - 2):
+    for line in wrapped(visible(headline(summary, zone)), width - 2):
         yield _INDENT + paint(summary.state.name, line)
     verdict = verdict_of(summary, zone)
-    for number, line in enumerate(wrapped(printable(verdict_words(verdict)), width - 4)):
+    for number, line in enumerate(wrapped(visible(verdict_words(verdict)), width - 4)):
         yield _INDENT + ("  " if number else "") + paint(verdict.severity, line)
     for warning in summary.warnings:
         yield from _labelled("doubtful", warning, width, lambda text: paint("warning", text))
@@ -77,7 +78,7 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
 
 
 def _labelled(label: str, words: str, width: int, paint: Callable[[str], str]) -> Iterator[str]:
-    for number, line in enumerate(wrapped(printable(words), width - _LABEL - 2)):
+    for number, line in enumerate(wrapped(visible(words), width - _LABEL - 2)):
         yield f"{_INDENT}{label if number == 0 else '':<{_LABEL}}{paint(line)}"
 
 
@@ -93,11 +94,11 @@ def _table(
 def _finding(words: FindingWords, width: int, paint: Paint) -> Iterator[str]:
     finding = words.finding
     head = f"{GLYPHS[finding.severity]} {finding.severity}: {words.title}, {words.span}"
-    for number, line in enumerate(wrapped(printable(head), width - 4)):
+    for number, line in enumerate(wrapped(visible(head), width - 4)):
         yield _INDENT + ("  " if number else "") + paint(finding.severity, line)
     texts = [finding.detail, *advice_words(words)]
     for text in filter(None, texts):
-        for line in wrapped(printable(text), width - 4):
+        for line in wrapped(visible(text), width - 4):
             yield "    " + line
 
 

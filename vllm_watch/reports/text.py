@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from vllm_watch.core.naming import visible
+
 Row = Sequence[str]
 _ESCAPED = {c: f"\\{c}" for c in "\\`*_[]|#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
@@ -32,12 +34,7 @@ def markdown_table(heads: Row, rows: Sequence[Row], *, numbers: bool = True) -> 
 
 def markdown(text: str) -> str:
     """Return text with Markdown escaped: names of models and files can contain anything."""
-    return "".join(_ESCAPED.get(character, character) for character in printable(text))
-
-
-def printable(text: str) -> str:
-    """Return text without terminal controls and characters that a terminal cannot encode."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(_ESCAPED.get(character, character) for character in visible(text))
 
 
 def cells(text: str) -> int:

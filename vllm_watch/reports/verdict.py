@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.core.patterns import lazy
+from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
 from vllm_watch.reports.summary import RunSummary
@@ -16,7 +17,6 @@ from vllm_watch.reports.summary import RunSummary
 _LONGEST_WHY = 160
 _TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?")
 """vLLM's tags before a message: `[shutdown] MPClient: `."""
-_OF_A_DEATH = ("dead", "ended")
 _GLYPHS = {
     **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
     **{"no-stats": "?", "ended": "✖", "dead": "✖", "stalled": "✖"},
@@ -55,7 +55,7 @@ def state_glyph(name: str) -> str:
 def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
     """Return the verdict on a run at its end; times are in `zone`."""
     loud = [finding for finding in summary.findings if finding.severity != "note"]
-    if summary.state.name in _OF_A_DEATH:
+    if summary.state.name in FAILED:
         return _death(summary, loud, zone)
     if loud:
         worst = loud[0]

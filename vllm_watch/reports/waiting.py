@@ -8,6 +8,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import Literal
 from vllm_watch.core.news import Looked, News
+from vllm_watch.core.reasons import SHOWN_ERRORS
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import OVER, ServerState
@@ -31,7 +32,6 @@ ERROR_LINES = 8
 """Lines of one error that are shown: its first, and the last ones, which name the cause."""
 MOST_ERRORS = 6
 """Errors of a dead server that are shown: the first is the cause, the others follow from it."""
-_ERROR_KINDS = frozenset({"dead", "cause", "killed", "usage", "traceback", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _announced(run: Run, state: ServerState, now: float) -> bool:
 
 def error_lines(run: Run) -> list[str]:
     """Return the first errors of a run, oldest first; for a long one its beginning and its end."""
-    errors = [moment for moment in run.moments if moment.event.kind in _ERROR_KINDS]
+    errors = [moment for moment in run.moments if moment.event.kind in SHOWN_ERRORS]
     shown: list[str] = []
     for moment in errors[:MOST_ERRORS]:
         lines = [*moment.event.text.splitlines(), *moment.lines]

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import Any
 
 PRESET_FILE = Path(__file__).with_name("presets.toml")
@@ -107,7 +108,7 @@ def preset_words(billions: float, gpus: int) -> str:
     """Return the preset for a model of a size on so many GPUs in words, with its flags."""
     table = preset_table()
     one = fitted(table.for_size(billions), gpus)
-    on = f"on {gpus} GPU" + ("" if gpus == 1 else "s")
+    on = f"on {counted(gpus, 'GPU')}"
     free = (
         f"; {one.unused} of them {'stays' if one.unused == 1 else 'stay'} free"
         if one.unused

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.reasons import TRACEBACK
+from vllm_watch.core.reasons import SHOWN_ERRORS, TRACEBACK
 from vllm_watch.core.run import Run
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import FAILED, ServerState
 
-ERROR_KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
-"""Kinds of events that say why a server failed."""
 _TYPE = lazy(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
 MOST_ERRORS = 3
 """Error lines shown beside a death."""
@@ -22,7 +20,7 @@ _LOG_ENDS = ("the log just ends", "log ends")
 def failed(run: Run, time: float) -> bool:
     """Return whether there is an error to read in a run up to `time`."""
     return any(
-        moment.event.kind in ERROR_KINDS and (at is None or at <= time)
+        moment.event.kind in SHOWN_ERRORS and (at is None or at <= time)
         for at, moment in run.placed()
     )
 
@@ -32,9 +30,9 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
 
     Of a traceback it is the line with the error. Nothing for other servers.
     """
-    if state.name not in ("dead", "ended"):
+    if state.name not in FAILED:
         return ()
-    placed = [(at, moment) for at, moment in run.placed() if moment.event.kind in ERROR_KINDS]
+    placed = [(at, moment) for at, moment in run.placed() if moment.event.kind in SHOWN_ERRORS]
     lines: dict[str, None] = {}
     for at, moment in sorted(placed, key=lambda one: one[0] or 0.0):
         if len(lines) == MOST_ERRORS or (at is not None and at > time):
@@ -61,7 +59,7 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     kind = ""
     for at, moment in run.placed():
         event = moment.event
-        if event.kind not in ERROR_KINDS or (at is not None and at > time):
+        if event.kind not in SHOWN_ERRORS or (at is not None and at > time):
             continue
         said = str(event.fields.get("error") or event.fields.get("reason") or event.text)
         found = _TYPE.search(said)

@@ -14,9 +14,9 @@ from textual.widgets import Static
 
 from vllm_watch.core.figures import clock
 from vllm_watch.core.patterns import lazy
+from vllm_watch.core.reasons import SHOWN_ERRORS
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
-from vllm_watch.tui.endings import ERROR_KINDS
 from vllm_watch.tui.screens.modal import Above
 
 MOST_LINES = 600
@@ -57,7 +57,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     lines = [f"refused: {refusal_words(one, run.configuration)}" for one in known]
     for at, moment in sorted(run.placed(), key=lambda placed: placed[0] or 0.0):
         event = moment.event
-        if event.kind in ERROR_KINDS and (at is None or at <= until):
+        if event.kind in SHOWN_ERRORS and (at is None or at <= until):
             where = ".err" if event.twin else ".log"
             about = "~" if event.time is None else " "
             first, *rest = event.text.split("\n")
