@@ -154,7 +154,7 @@ async def test_plus_and_minus_zoom() -> None:
             await pilot.press(key)
             widths.append(width())
         assert widths == [120, 300, 900, 300, 120, 60]
-        start, end = view(app).window
+        start, end = view(app).drawings.window
         assert end - start == 60
 
 

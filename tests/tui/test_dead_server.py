@@ -250,7 +250,7 @@ def test_names_that_are_too_long_show_what_differs(dead: ScreenView) -> None:
 @pytest.mark.parametrize("width", [78, 80, 90, 115, 116, 120, 160])
 def test_heads_stand_over_their_columns(dead: ScreenView, width: int) -> None:
     columns = columns_for(width, dead.rows)
-    line = header(columns, dead.window, UTC, PALETTE).plain
+    line = header(columns, dead.drawings.window, UTC, PALETTE).plain
     assert len(line) <= width + 1
     place = 3
     for column in columns:
@@ -258,7 +258,7 @@ def test_heads_stand_over_their_columns(dead: ScreenView, width: int) -> None:
             assert line[place : place + column.width].endswith(column.header)
         if column.key == "ribbon":
             assert (place, column.width) == ribbon_place(columns)
-            start, end = dead.window
+            start, end = dead.drawings.window
             for tick in re.finditer(r"╷(\d\d:\d\d)", line):
                 time = start + (tick.start() + 0.5 - place) / column.width * (end - start)
                 assert abs(time - at(f"{tick[1]}:00")) <= (end - start) / column.width
@@ -302,7 +302,7 @@ def test_no_head_is_wider_than_the_screen(dead: ScreenView) -> None:
     other = (replace(dead.rows[0], model="Another"), *dead.rows[1:])
     for width in range(58, 200):
         for rows in (dead.rows, other):
-            head = header(columns_for(width, rows), dead.window, UTC, PALETTE).plain
+            head = header(columns_for(width, rows), dead.drawings.window, UTC, PALETTE).plain
             assert len(head.rstrip()) <= width
 
 

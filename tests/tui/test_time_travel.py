@@ -95,7 +95,7 @@ async def test_a_click_on_a_ribbon_chooses_server_and_moment() -> None:
     async with running(app) as pilot:
         fleet = app.screen.query_one(Fleet)
         left, cells = ribbon_place(columns_for(fleet.size.width, view(app).rows))
-        start, end = view(app).window
+        start, end = view(app).drawings.window
         column = left + int((at("08:51:01") - start) / (end - start) * cells)
         row = next(i for i, one in enumerate(view(app).rows) if one.port == ":8001")
         await pilot.press("space")

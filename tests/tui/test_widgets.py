@@ -16,6 +16,7 @@ from textual.geometry import Size
 
 from tests.logs import at, read
 from tests.tui.screens import SETTINGS, monitor_from, monitor_of, view_at
+from vllm_watch.config import HealthSettings
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.charttable import CHART_NAMES
 from vllm_watch.tui.palette import THEME, roles_of
@@ -254,7 +255,7 @@ def test_markup_in_a_log_is_shown_unchanged(draw: Draw, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [0, 1, 2, 3, 10, 16, 40])
 @pytest.mark.parametrize("usage", [None, 0.0, 0.001, 0.3, 0.7, 0.8, 0.95, 1.0, 1.3])
 def test_a_kv_bar_is_as_wide_as_asked(width: int, usage: float | None) -> None:
-    bar = kv_bar(usage, width, PALETTE, (0.3, 0.7), 0.8, 0.95)
+    bar = kv_bar(usage, width, PALETTE, HealthSettings())
     assert bar.cell_len == max(1, width)
 
 
@@ -263,7 +264,7 @@ def test_a_kv_bar_is_as_wide_as_asked(width: int, usage: float | None) -> None:
     [(0.1, "low"), (0.3, "good"), (0.7, "good"), (0.8, "good"), (0.81, "warning"), (0.95, "critical")],
 )  # fmt: skip
 def test_a_kv_bar_takes_the_colour_of_its_range(usage: float, role: str) -> None:
-    bar = kv_bar(usage, 40, PALETTE, (0.3, 0.7), 0.8, 0.95)
+    bar = kv_bar(usage, 40, PALETTE, HealthSettings())
     assert bar.plain.count("▆") == round(40 * usage)
     assert PALETTE[role].lower() in {str(getattr(span.style, "color", "")) and span.style.color.name for span in bar.spans if hasattr(span.style, "color") and span.style.color}  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.figures import UNKNOWN
 from vllm_watch.core.percentiles import median
 from vllm_watch.core.states import OVER
 from vllm_watch.core.ticks import decimals_for, value_text
@@ -98,10 +99,10 @@ def figure_rows(spec: ChartSpec) -> list[tuple[str, ...]]:
         inside = [number for number, _ in weighed]
         digits = decimals_for(inside)
         last = newest(line.times, line.values, spec.start, spec.end)
-        cells = [value_text(last[1], digits) if last else "–"]
+        cells = [value_text(last[1], digits) if last else UNKNOWN]
         if spec.cursor is not None:
             at_cursor = nearest(line.times, line.values, spec.cursor, line.gap_s)
-            cells.append(value_text(at_cursor[1], digits) if at_cursor else "–")
+            cells.append(value_text(at_cursor[1], digits) if at_cursor else UNKNOWN)
         mean = sum(number * weight for number, weight in weighed)
         mean /= sum(weight for _, weight in weighed)
         cells += [value_text(each, digits) for each in (min(inside), mean, max(inside))]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.store import Server
+from vllm_watch.reports.recorded import GIB
 from vllm_watch.tui.chartasked import Asked, batch_limit
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
 from vllm_watch.tui.charts.frame import LIMIT_REACH
@@ -26,7 +27,6 @@ from vllm_watch.tui.chartsources import (
     step_tokens,
 )
 
-_GIB = 1 / (1 << 30)
 _ANSWERED = 0.8
 """Share of the answers in their chart with errors: those are often one narrow burst."""
 _TOPS = (25.0, 50.0)
@@ -170,7 +170,7 @@ CHARTS: tuple[Chart, ...] = (
     Chart("gpu_power", "GPU power", "W", (gpus("power_w"),), note="recorded"),
     Chart("gpu_use", "GPU utilisation", "%", (gpus("utilization", 100),), y_max=100.0,
           note="recorded"),
-    Chart("gpu_memory", "GPU memory", "GiB", (gpus("memory_used", _GIB),), note="recorded"),
+    Chart("gpu_memory", "GPU memory", "GiB", (gpus("memory_used", 1 / GIB),), note="recorded"),
     Chart("step_time", "Time per step", "ms", (step_time(),)),
     Chart("step_tokens", "Tokens per step", "tok", (step_tokens(),), "stack"),
     Chart("acceptance", "Draft tokens accepted", "%", (

@@ -77,8 +77,7 @@ def group_line(group: Group, width: int, palette: dict[str, str], *, chosen: boo
     line = Text("▌" if chosen else " ", style=palette["primary"], end="")
     line.append("▸ " if group.folded else "▾ ", style=palette["muted"])
     line.append(group.model, style=f"bold {palette['text']}")
-    servers = f"  {group.servers} server" + ("" if group.servers == 1 else "s")
-    line.append(servers, style=palette["muted"])
+    line.append(f"  {figures.counted(group.servers, 'server')}", style=palette["muted"])
     for shape, count in group.shapes:
         line.append(f"  {shape} {count}", style=palette[SHAPE_ROLES[shape]])
     facts = []
@@ -86,8 +85,7 @@ def group_line(group: Group, width: int, palette: dict[str, str], *, chosen: boo
         facts.append(f"{figures.short_rate(group.tps)} tok/s")
         facts.append(f"{group.running:,.0f} run, {group.waiting:,.0f} wait")
     if group.kv is not None:
-        low, high = (figures.percent(usage) for usage in group.kv)
-        facts.append(f"KV {low.removesuffix(' %')}–{high}" if low != high else f"KV {high}")
+        facts.append(f"KV {figures.percent_range(*group.kv)}")
     for fact in facts:
         if line.cell_len + len(fact) + 4 <= width:
             line.append(f"  {fact}", style=palette["muted"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from textual.app import App
 from textual.color import Color
@@ -76,8 +76,6 @@ SIXTEEN = {
     **dict.fromkeys(("background", "panel", "select", "band"), "default"),
 }  # fmt: skip
 """Roles in the sixteen colours of every terminal: backgrounds are not changed."""
-Palette = Mapping[str, str]
-"""Role to `#rrggbb`, and `shading` to the colours of the terminal."""
 _PALETTES: dict[tuple[object, ...], dict[str, str]] = {}
 """Cached palettes: making one takes a millisecond."""
 

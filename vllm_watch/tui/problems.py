@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -110,7 +110,7 @@ class Problems(MadeWhenAsked[Problem]):
         for place in (*range(loud), *others):
             yield place, self[place]
 
-    def places_of(self, *states: str) -> list[int]:
+    def places_of(self, states: Collection[str]) -> list[int]:
         """Return the indexes of findings of servers in certain states."""
         return [n for n, (_, row, _) in enumerate(self._entries) if row.state.name in states]
 

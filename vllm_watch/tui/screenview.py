@@ -35,8 +35,6 @@ class ScreenView:
     """Charts of the selected server and ribbons of all, drawn on demand."""
     facts: Facts = ()
     """The selected server's card."""
-    window: tuple[float, float] = (0.0, 1.0)
-    """The window of the ribbons, in our clock."""
     waiting: str = ""
     """What the screen waits for while there is no server."""
     notes: tuple[str, ...] = ()

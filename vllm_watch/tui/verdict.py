@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import DAY, clock, duration, percent, short_rate
+from vllm_watch.core.figures import DAY, clock, counted, duration, percent_range, short_rate
+from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
 from vllm_watch.tui.problems import Problem
@@ -39,8 +40,8 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     if worst is None:
         return _all_well(view)
     others = view.problems.troubled - 1
-    aside = f"+{_servers(others, 'more ')}" if others > 0 else ""
-    if worst.row.state.name in ("dead", "ended"):
+    aside = f"+{counted(others, 'more server')}" if others > 0 else ""
+    if worst.row.state.name in FAILED:
         return _death(view, worst, aside)
     finding = worst.finding
     since = ""
@@ -107,15 +108,13 @@ def _all_well(view: ScreenView) -> Verdict:
         more = f", {len(starting)} servers start" if len(starting) > 1 else ""
         return Verdict("◐", "note", (what + more, what))
     if not work:
-        return Verdict("■", "muted", (f"nothing runs: {_servers(len(servers))}",))
-    facts = [_servers(len(work))]
+        return Verdict("■", "muted", (f"nothing runs: {counted(len(servers), 'server')}",))
+    facts = [counted(len(work), "server")]
     if any(row.state.name == "busy" for row in work):
         facts.append(f"{short_rate(view.total_tps)} tok/s")
         kv = [v for row in work if (v := row.values.kv_cache_usage) is not None]
         if kv:
-            low, high = percent(min(kv)), percent(max(kv))
-            low = low.removesuffix(" %")
-            facts.append(f"KV {high}" if f"{low} %" == high else f"KV {low}–{high}")
+            facts.append(f"KV {percent_range(min(kv), max(kv))}")
         waiting = sum(row.values.waiting or 0 for row in work)
         facts.append(f"{waiting:,.0f} waiting" if waiting else "none waits")
     else:
@@ -124,7 +123,3 @@ def _all_well(view: ScreenView) -> Verdict:
     if starting:
         facts.append(f"{len(starting)} starting")
     return Verdict("✓", "good", ("all well: " + ", ".join(facts), "all well"))
-
-
-def _servers(number: int, which: str = "") -> str:
-    return f"{number:,} {which}server" + ("" if number == 1 else "s")

@@ -126,7 +126,6 @@ class ViewMaker:
             self._events(moment, live),
             shown.drawings,
             shown.facts,
-            window,
             "" if kept else _missing(monitor),
             (*self._notes.at(), *troubles),
             choices.filter,

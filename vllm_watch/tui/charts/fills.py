@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.dots import fill_dots, stack_dots, sums_of
-from vllm_watch.tui.charts.shades import ASCII, MONO, SMOOTH
+from vllm_watch.tui.charts.shades import ASCII, MONO, SMOOTH, Palette
 
 if TYPE_CHECKING:
     from vllm_watch.tui.charts.canvas import Canvas
@@ -18,8 +18,6 @@ LOWER = " ▁▂▃▄▅▆▇█"
 """A cell filled from below, by eighths."""
 _MONO_FILLS = "█▒░"
 """Fills without colour: the first series, the second, a haze."""
-
-Palette = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.frame import DOTS, EIGHTHS, GUTTER, Frame
 from vllm_watch.tui.charts.raster import Raster, dashed, glyph_at
+from vllm_watch.tui.charts.shades import Palette
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -22,8 +23,6 @@ _DOT_ROWS = "⠁⠂⠄⡀"
 """One dot of a cell, from the highest to the lowest."""
 _LOWER = " ▁▂▃▄▅▆▇"
 """Cells filled from below, by eighths."""
-
-Palette = Mapping[str, str]
 
 
 def draw_lines(

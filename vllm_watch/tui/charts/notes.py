@@ -30,14 +30,6 @@ def has_notes(spec: ChartSpec) -> bool:
     return marked or any(zone.label for zone in spec.zones)
 
 
-def column_of(spec: ChartSpec, columns: int, time: float) -> int | None:
-    """Return the column of a time, None outside of the window."""
-    start, end = spec.start, spec.end
-    if not start <= time <= end or end <= start:
-        return None
-    return min(columns - 1, int((time - start) / (end - start) * columns))
-
-
 def write_notes(
     canvas: Canvas,
     row: int,
@@ -87,7 +79,7 @@ def write_clock(
         free[place] = False
     ticks = span_ticks(spec.end, columns) if spec.relative else None
     for tick in ticks or clock_ticks(spec.start, spec.end, columns, tz):
-        at = column_of(spec, columns, tick.time)
+        at = spec.column(tick.time, columns)
         if at is None:
             continue
         cells = len(tick.label)
@@ -117,7 +109,7 @@ def _placed(spec: ChartSpec, columns: int) -> list[tuple[int, Mark]]:
     """Return the marks and their columns, the worst first; neighbours are a cell apart."""
     found: dict[int, Mark] = {}
     for mark in sorted(spec.marks, key=_rank):
-        place = column_of(spec, columns, mark.time)
+        place = spec.column(mark.time, columns)
         if place is not None and not found.keys() & {place - 1, place, place + 1}:
             found[place] = mark
     return list(found.items())
@@ -133,8 +125,8 @@ def _bracket(
     free: list[bool],
 ) -> None:
     """Draw a stretch of time as a bracket with its words inside."""
-    first = column_of(spec, len(free), max(zone.begin, spec.start))
-    last = column_of(spec, len(free), min(zone.end, spec.end))
+    first = spec.column(max(zone.begin, spec.start), len(free))
+    last = spec.column(min(zone.end, spec.end), len(free))
     if first is None or last is None or not zone.label or not all(free[first : last + 1]):
         return
     room = last - first - 1

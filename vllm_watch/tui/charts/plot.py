@@ -49,10 +49,7 @@ class Plot:
 
     def column(self, time: float) -> int | None:
         """Return the column of a time, None for one outside of the window."""
-        start, end = self.window
-        if not start <= time <= end or end <= start:
-            return None
-        return min(self.columns - 1, int((time - start) / (end - start) * self.columns))
+        return self.spec.column(time, self.columns)
 
     @property
     def steps(self) -> int:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from math import isfinite
 
 from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
-from vllm_watch.tui.charts.thin import known
+from vllm_watch.tui.charts.thin import Point, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,20 +68,17 @@ def levels(
     return found
 
 
-Sample = tuple[float, float]
-
-
 def _sample(
     times: Sequence[float], values: Sequence[float | None], index: int, count: int
-) -> Sample | None:
+) -> Point | None:
     value = known(values[index]) if 0 <= index < count else None
     return None if value is None else (times[index], value)
 
 
 def _join(
     found: list[Level | None],
-    one: Sample | None,
-    other: Sample | None,
+    one: Point | None,
+    other: Point | None,
     start: float,
     width: float,
     gap_s: float,

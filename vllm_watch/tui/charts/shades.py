@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 SMOOTH, PLAIN, MONO = "smooth", "plain", "mono"
 """The colours of a terminal: any, sixteen, or none. Palettes name it as `shading`."""
 ASCII = "ascii"
 """The value of `glyphs` in palettes if only ASCII is shown."""
+Palette = Mapping[str, str]
+"""Role to `#rrggbb`, and what the terminal can show: `shading`, `glyphs`."""
 STEPS = 40
 """Shades between a colour and its background: more cannot be distinguished."""
 BASE, CREST = 0.24, 0.80

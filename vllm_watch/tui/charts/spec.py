@@ -131,3 +131,9 @@ class ChartSpec:
             if value >= level:
                 found = name
         return found
+
+    def column(self, time: float, columns: int) -> int | None:
+        """Return the column of a time in a plot of so many, None outside of the window."""
+        if not self.start <= time <= self.end or self.end <= self.start:
+            return None
+        return min(columns - 1, int((time - self.start) / (self.end - self.start) * columns))

@@ -7,7 +7,7 @@ import math
 from rich.cells import cell_len, set_cell_size
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import clock
+from vllm_watch.core.figures import UNKNOWN, clock
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, decimals_for, value_text
 from vllm_watch.tui.charts.thin import Run, nearest, newest
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.canvas import Canvas
     from vllm_watch.tui.charts.spec import ChartSpec, Line
 
-UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "↑", "down": "↓"}
 """How a marker looks in the title."""
 LAST, AT = "last", "at"

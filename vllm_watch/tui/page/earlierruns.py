@@ -10,6 +10,7 @@ from rich.text import Text
 from vllm_watch.core import figures
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_after
+from vllm_watch.core.states import FAILED
 from vllm_watch.tui.endings import ending_words
 from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part
@@ -32,33 +33,31 @@ def runs_part(about: About) -> Part | None:
             drawn.append(Text(more, style=palette["muted"], end=""))
         return drawn
 
-    words = f"{len(before)} run" + ("" if len(before) == 1 else "s")
-    return Part("Before this run", lines, words, whole=True)
+    return Part("Before this run", lines, figures.counted(len(before), "run"), whole=True)
 
 
 def _run(about: About, run: Run, width: int, palette: Palette) -> Iterator[Text]:
     end = run.newest_stamp
     state = about.monitor.state(run, end if end is not None else about.time, live=False, saved=True)
-    line = Text(f"{run.number + 1:>3} ", style=palette["muted"], end="")
-    own = Text(end="")
-    own.append_text(line)
+    line = Text(end="")
+    line.append(f"{run.number + 1:>3} ", style=palette["muted"])
     if run.first_stamp is not None and end is not None:
         began = datetime.fromtimestamp(run.first_stamp, about.tz)
-        own.append(f"{began:%m-%d %H:%M:%S}  ", style=palette["text"])
-        own.append(f"{figures.duration(end - run.first_stamp):>9}  ", style=palette["muted"])
+        line.append(f"{began:%m-%d %H:%M:%S}  ", style=palette["text"])
+        line.append(f"{figures.duration(end - run.first_stamp):>9}  ", style=palette["muted"])
     if width >= 70:
         ready = ready_after(run)
         readiness = (
             f"ready after {figures.duration(ready)}" if ready is not None else "never became ready"
         )
-        own.append(f"{readiness:<22}  ", style=palette["muted"])
-    dead = state.name in ("dead", "ended")
+        line.append(f"{readiness:<22}  ", style=palette["muted"])
+    dead = state.name in FAILED
     ending = ending_words(state, run, end if end is not None else about.time)
-    room = width - own.cell_len - len(state.name) - 4
+    room = width - line.cell_len - len(state.name) - 4
     why = next((words for words in ending if len(words) <= room), "")
-    own.append(
+    line.append(
         f"{'✖' if dead else '■'} {state.name}", style=palette["critical" if dead else "muted"]
     )
     if why:
-        own.append(f": {why}", style=palette["muted"])
-    yield own
+        line.append(f": {why}", style=palette["muted"])
+    yield line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from vllm_watch.core.figures import UNKNOWN
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.comparing import Side, better, flags_of
@@ -27,7 +28,6 @@ _NAME, _LONG_NAME, _VALUE = 30, 34, 8
 """Cells of a quantity's name, of its name if there is room, and of each of its values."""
 _WITH_VALUES = _NAME + 2 * _VALUE + 9
 """From this width on, both values are shown before their ratio."""
-_UNKNOWN = "–"
 
 
 def compare_head(
@@ -171,7 +171,7 @@ def _gain(
         line.append(f"{before:>{_VALUE}}{after:>{_VALUE}}", style=palette["muted"])
     line.append(f"{ratio:>7} ", style=f"bold {palette[role]}")
     line.append(glyph if compared.ratio is not None else " ", style=palette[role])
-    if values and interval != _UNKNOWN and line.cell_len + len(interval) + 2 <= width:
+    if values and interval != UNKNOWN and line.cell_len + len(interval) + 2 <= width:
         line.append(f"  {interval}", style=palette["muted"])
     return line
 

@@ -175,9 +175,7 @@ def _figures(about: About, engine: int) -> str:
 def _role(about: About, share: float, metric: str) -> str:
     if metric != "kv_cache_usage":
         return "primary"
-    health = about.monitor.settings.health
-    band = health.kv_cache_low, health.kv_cache_healthy_high
-    return fill_role(share, band, health.kv_cache_high, health.kv_cache_critical)
+    return fill_role(share, about.monitor.settings.health)
 
 
 def _colour(about: About, share: float | None, metric: str, palette: Palette) -> str:

@@ -93,19 +93,12 @@ def capacity_part(about: About) -> Part | None:
 
 
 def _kv_line(about: About, width: int, palette: Palette) -> Iterator[Text]:
-    health = about.monitor.settings.health
+    health, usage = about.monitor.settings.health, about.row.last.kv_cache_usage
     most = _most(about, "kv_cache_usage")
-    words = figures.percent(about.row.last.kv_cache_usage)
+    words = figures.percent(usage)
     words += f", at most {figures.percent(most)}" if most is not None else ""
-    band = health.kv_cache_low, health.kv_cache_healthy_high
-    bar = kv_bar(
-        about.row.last.kv_cache_usage,
-        max(4, width - _LABEL - len(words) - 3),
-        palette, band, health.kv_cache_high, health.kv_cache_critical,
-    )  # fmt: skip
-    role = fill_role(
-        about.row.last.kv_cache_usage, band, health.kv_cache_high, health.kv_cache_critical
-    )
+    bar = kv_bar(usage, max(4, width - _LABEL - len(words) - 3), palette, health)
+    role = fill_role(usage, health)
     yield _barred("KV cache", bar, words, palette[role if role != "low" else "text"], palette)
 
 
@@ -126,12 +119,11 @@ def _requests_line(about: About, limit: float, width: int, palette: Palette) -> 
 
 
 def _barred(label: str, bar: Text, words: str, ink: str, palette: Palette) -> Text:
-    line = Text(f" {label:<{_LABEL}}", style=palette["muted"], end="")
-    own = Text(end="")
-    own.append_text(line)
-    own.append_text(bar)
-    own.append(f" {words}", style=ink)
-    return own
+    line = Text(end="")
+    line.append(f" {label:<{_LABEL}}", style=palette["muted"])
+    line.append_text(bar)
+    line.append(f" {words}", style=ink)
+    return line
 
 
 def _most(about: About, metric: str) -> float | None:

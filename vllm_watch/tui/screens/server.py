@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.reports.excerpt import Excerpt, LogLine, telling_lines
+from vllm_watch.reports.excerpt import Excerpt, LogLine, evidence_lines
 from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.advice import copied
@@ -103,7 +103,7 @@ class ServerScreen(Following):
     @work(thread=True, group="evidence", exit_on_error=False)
     def _look(self, findings: Sequence[Finding]) -> None:
         found = {
-            evidence_key(finding): telling_lines(finding, self._find(finding).lines)
+            evidence_key(finding): evidence_lines(finding, self._find(finding).lines)
             for finding in findings
         }
         self.app.call_from_thread(self._take, found)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from rich.style import Style
 from rich.text import Text
 
+from vllm_watch.config import HealthSettings
+
 _FILL = "▆"
 _BAND_CELLS = 12
 """From this width on, the edges of the band have separate cells."""
 
 
 def kv_bar(
-    usage: float | None,
-    width: int,
-    palette: dict[str, str],
-    band: tuple[float, float],
-    limit: float,
-    critical: float,
+    usage: float | None, width: int, palette: dict[str, str], health: HealthSettings
 ) -> Text:
     """Return the KV cache as a bar: its fill, the healthy band as background, the limit │.
 
@@ -26,9 +23,10 @@ def kv_bar(
     cells = max(1, width)
     bar = Text()
     filled = 0 if usage is None else round(min(1.0, usage) * cells)
-    color = fill_role(usage, band, limit, critical)
-    low, high = mark_cell(band[0], cells), mark_cell(band[1], cells)
-    edges = {low: "┊", high: "┊", mark_cell(limit, cells): "│"} if cells >= _BAND_CELLS else {}
+    color = fill_role(usage, health)
+    band = health.kv_cache_low, health.kv_cache_healthy_high
+    low, high, limit = (mark_cell(share, cells) for share in (*band, health.kv_cache_high))
+    edges = {low: "┊", high: "┊", limit: "│"} if cells >= _BAND_CELLS else {}
     for cell in range(cells):
         ground = palette["band"] if low <= cell < high else palette["panel"]
         if cell < filled:
@@ -46,15 +44,13 @@ def mark_cell(share: float, width: int) -> int:
     return min(width - 1, int(share * width))
 
 
-def fill_role(usage: float | None, band: tuple[float, float], limit: float, critical: float) -> str:
+def fill_role(usage: float | None, health: HealthSettings) -> str:
     """Return the role of a KV cache's colour: that of its range."""
-    if usage is None or usage < band[0]:
+    if usage is None or usage < health.kv_cache_low:
         return "low"
-    if usage >= critical:
+    if usage >= health.kv_cache_critical:
         return "critical"
-    if usage > limit:
-        return "warning"
-    return "good"
+    return "warning" if usage > health.kv_cache_high else "good"
 
 
 def progress_bar(share: float, width: int, palette: dict[str, str]) -> Text:

@@ -343,16 +343,9 @@ class CellDrawer:
         return Text(figures.percent(row.values.kv_cache_usage))
 
     def _kv(self, row: Row, width: int) -> Text:
-        health = self._health
         percent = figures.percent(row.values.kv_cache_usage)
-        bar = kv_bar(
-            row.values.kv_cache_usage,
-            width - KV_PERCENT,
-            self._palette,
-            (health.kv_cache_low, health.kv_cache_healthy_high),
-            health.kv_cache_high,
-            health.kv_cache_critical,
-        )
+        cells = width - KV_PERCENT
+        bar = kv_bar(row.values.kv_cache_usage, cells, self._palette, self._health)
         bar.append(percent.rjust(KV_PERCENT))
         return bar
 

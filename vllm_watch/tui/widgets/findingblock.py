@@ -11,6 +11,7 @@ from rich.text import Text
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.figures import DAY, age, clock
 from vllm_watch.core.patterns import lazy
+from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
@@ -256,7 +257,7 @@ def _quotes(problem: Problem) -> Sequence[str]:
     What the head or the reason says is not said again.
     """
     row, finding = problem.row, problem.finding
-    at_its_end = row.state.name in ("dead", "ended") and finding.since == row.state.since
+    at_its_end = row.state.name in FAILED and finding.since == row.state.since
     if finding.metric is not None or finding.until is not None or not at_its_end:
         return ()
     said = tuple(text for text in row.ending if " " in text)
@@ -336,7 +337,7 @@ def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
         end = clock(finding.until, tz)
         to_the_end = state.since is not None and finding.until >= state.since
         return [f"{at}–{end}", f"from {at}" if to_the_end else f"until {end}"]
-    over = state.name in ("dead", "ended")
+    over = state.name in FAILED
     past = problem.row.moment - finding.since
     if past >= DAY:
         return [f"{age(past)} ago" if over else f"for {age(past)}"]

@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.message import Message
 
 from vllm_watch.core.figures import DAY, age
+from vllm_watch.core.states import FAILED
 from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
 from vllm_watch.tui.layout import Layout
 from vllm_watch.tui.problems import Problem
@@ -288,7 +289,7 @@ def _blocks(
 
 def _before_deaths(view: ScreenView) -> dict[int, int]:
     """Return for deaths without a known cause the finding whose flags are the best advice."""
-    places = view.problems.places_of("dead", "ended")
+    places = view.problems.places_of(FAILED)
     known = [(place, view.problems[place]) for place in places]
     first: dict[str, int] = {}
     for place, one in known:

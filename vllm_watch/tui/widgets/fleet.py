@@ -24,6 +24,7 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.tablelines import TableLines
 from vllm_watch.tui.widgets.columns import (
     HEADED,
+    LEFT,
     TAIL,
     WORDY_STATES,
     CellDrawer,
@@ -35,9 +36,6 @@ from vllm_watch.tui.widgets.columns import (
 )
 from vllm_watch.tui.widgets.pane import TimedPane, fitted, strip_of
 from vllm_watch.tui.widgets.rowwords import append_end, past_words, says_model, state_words
-
-SIGN_CELLS = 3
-"""Cells of the cursor and of the sign of a state, at the left edge."""
 
 
 class Fleet(TimedPane, can_focus=True):
@@ -157,8 +155,9 @@ class Fleet(TimedPane, can_focus=True):
         if headed:
             charts = None if view.alone else view.drawings.span
             wordy = all(row.state.name in WORDY_STATES for row in view.made)
-            head = partial(header, columns, view.window, view.tz, palette, charts, wordy=wordy)
-            yield ("head", view.window, charts, wordy), head
+            window = view.drawings.window
+            head = partial(header, columns, window, view.tz, palette, charts, wordy=wordy)
+            yield ("head", window, charts, wordy), head
         shown = table_lines.lines[self._top : self._top + room]
         for table_line in shown[:-1] if below > 0 else shown:
             if isinstance(table_line, Group):
@@ -302,7 +301,7 @@ class Fleet(TimedPane, can_focus=True):
             if time is not None:
                 self.post_message(self.RowChosen(view.rows[index]))
                 self.post_message(TimeChosen(time))
-            elif event.x < SIGN_CELLS:
+            elif event.x < LEFT:
                 self.post_message(self.RowToggled(view.rows[index].source))
             elif index == view.selected:
                 self.post_message(self.RowOpened())

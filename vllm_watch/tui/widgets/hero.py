@@ -11,7 +11,7 @@ from textual.strip import Strip
 from vllm_watch.config import HealthSettings
 from vllm_watch.core import figures
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.core.states import OVER
+from vllm_watch.core.states import FAILED, OVER
 from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
@@ -161,7 +161,7 @@ class Hero(TimedPane, can_focus=True):
         self, view: ScreenView, row: Row, width: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the state in large letters, beside it small figures: they are the past."""
-        role = "critical" if row.state.name in ("dead", "ended") else "muted"
+        role = "critical" if row.state.name in FAILED else "muted"
         word = big_text(row.state.name.upper())
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
         for line, part in zip(lines[1:], word, strict=True):
@@ -191,12 +191,7 @@ class Hero(TimedPane, can_focus=True):
         wait_role = "warning" if waiting >= health.waiting_warning else "text"
         yield Figure("WAITING", figures.count(values.waiting), "", wait_role)
         kv = values.kv_cache_usage
-        role = fill_role(
-            kv,
-            (health.kv_cache_low, health.kv_cache_healthy_high),
-            health.kv_cache_high,
-            health.kv_cache_critical,
-        )
+        role = fill_role(kv, health)
         yield Figure("KV CACHE", figures.percent(kv).removesuffix(" %"), "%", role)
         if values.prefix_cache_hit_rate is not None:
             hits = figures.percent(values.prefix_cache_hit_rate).removesuffix(" %")
@@ -214,7 +209,7 @@ class Hero(TimedPane, can_focus=True):
         axis = rows > 1
         steps = view.drawings.ribbon(row.source, None, width - 2)
         if axis:
-            times = time_axis(view.window, width - 2, view.tz)
+            times = time_axis(view.drawings.window, width - 2, view.tz)
             if width >= LARGE:
                 top = max((step.rate for step in steps if step.rate), default=0.0)
                 label = "OVER TIME  " + (f"up to {figures.short_rate(top)} tok/s" if top else "")
