@@ -146,6 +146,33 @@ def test_an_unknown_or_shortened_option_names_the_nearest_ones_of_its_command(
     assert hint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["summary", "a", "--gpu-hourly", "-3"], "must be a price above 0, such as 3.89, not '-3'"),
+        (["replay", "a", "--speed", "fast"], "must be a number, not 'fast'; see"),
+        (["a.log", "--target-tokens", "0"], "must be a whole number of at least 1, not '0'; see"),
+        (["presets", "--gpus", "two"], "must be a whole number, not 'two'; see"),
+        (
+            ["run", "--grace", "9h", "--", "x"],
+            "must be a time of 0.5s to 1h, such as 10s, not '9h'",
+        ),
+        (["archive", "--processes", "0"], "must be a whole number from 1 to 1024, not '0'; see"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_what_it_must_be(
+    words: list[str], said: str, capsys: Output
+) -> None:
+    assert main(words) == 2
+    assert f": {said}" in capsys.readouterr().err
+
+
+def test_the_help_of_formats_shows_that_it_needs_no_further_word(capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        main(["formats", "--help"])
+    assert "[check ...]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("option", ["--recorded", "--iterations", "--times"])
 def test_an_export_without_rows_tells_why(option: str, tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.log").write_text(log.begun(time.time()))

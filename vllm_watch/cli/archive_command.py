@@ -50,7 +50,7 @@ def _processes(text: str) -> int:
     return number
 
 
-_processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it when it refuses a text
+_processes.__name__ = "whole number from 1 to 1024"  # argparse names it when it refuses a text
 
 
 def run(arguments: Arguments) -> int:

@@ -21,6 +21,8 @@ def declare(command: Parser) -> None:
         description=text[:1].upper() + text[1:] + ".",
         epilog="example: vllm-watch formats check vllm_M_port8001_realtime.log --all",
     )
+    # Set here, because the usage of `check` begins with that of the command.
+    command.usage = "%(prog)s [-h] [--config FILE] [--tz ZONE] [--no-color] [--json] [check ...]"
     everywhere(check, argparse.SUPPRESS)
     add_paths(check)
     check.add_argument(

@@ -40,9 +40,13 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, width=(columns if columns > 0 else 80) - 2)
 
 
+_PLAINER = {"invalid %(type)s value: %(value)r": "must be a %(type)s, not %(value)r"}
+"""Texts of argparse that read better otherwise."""
+
+
 def _same(text: str, *others: object) -> str:
     """Return argparse's own text: Python has no translations, and looking for some takes 1 ms."""
-    return text if not others or others[1] == 1 else str(others[0])
+    return _PLAINER.get(text, text) if not others or others[1] == 1 else str(others[0])
 
 
 vars(argparse).update(_=_same, ngettext=_same)

@@ -24,6 +24,7 @@ __all__ = [
     "everywhere",
     "number_of",
     "span_of",
+    "whole_number",
 ]
 
 PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
@@ -107,7 +108,7 @@ def _price_of(text: str) -> float:
     return price
 
 
-_price_of.__name__ = "price above 0 (such as 3.89)"
+_price_of.__name__ = "price above 0, such as 3.89"  # argparse names it when it refuses a text
 
 
 def add_forms(command: Parser) -> argparse._MutuallyExclusiveGroup:
@@ -126,6 +127,14 @@ def number_of(text: str) -> float:
 number_of.__name__ = "number"  # argparse names it when it refuses a text
 
 
+def whole_number(text: str) -> int:
+    """Read a whole number."""
+    return int(text)
+
+
+whole_number.__name__ = "whole number"  # argparse names it when it refuses a text
+
+
 def span_of(text: str) -> float:
     """Read a length of time, in seconds; a bare number is seconds."""
     from vllm_watch.core.moments import parse_time
@@ -136,4 +145,4 @@ def span_of(text: str) -> float:
     return time.seconds
 
 
-span_of.__name__ = "time of 0.5s to 1h, such as 10s,"  # argparse names it when it refuses a text
+span_of.__name__ = "time of 0.5s to 1h, such as 10s"  # argparse names it when it refuses a text

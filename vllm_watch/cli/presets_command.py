@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vllm_watch.cli.parser import Arguments, Parser
+from vllm_watch.cli.parser import Arguments, Parser, whole_number
 from vllm_watch.cli.saying import DONE, CommandError, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -21,7 +21,9 @@ def declare(command: Parser) -> None:
     command.add_argument(
         "model", nargs="?", metavar="MODEL", help="the model's name, or its size: 7B"
     )
-    command.add_argument("--gpus", type=int, metavar="N", help="number of GPUs of the machine (4)")
+    command.add_argument(
+        "--gpus", type=whole_number, metavar="N", help="number of GPUs of the machine (4)"
+    )
     command.add_argument("--json", action="store_true", help="as JSON")
 
 

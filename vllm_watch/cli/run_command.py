@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vllm_watch.cli.parser import Arguments, Parser, number_of, span_of
+from vllm_watch.cli.parser import Arguments, Parser, number_of, span_of, whole_number
 from vllm_watch.cli.saying import CommandError
 
 EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
@@ -26,7 +26,9 @@ def declare(command: Parser) -> None:
         metavar="NAME",
         help="add documented flags: auto (by the model), or a name that `presets` lists",
     )
-    command.add_argument("--gpus", type=int, metavar="N", help="GPUs for --preset (default: all)")
+    command.add_argument(
+        "--gpus", type=whole_number, metavar="N", help="GPUs for --preset (default: all)"
+    )
     command.add_argument(
         "--strict", action="store_true", help="do not start if the flags have a known problem"
     )

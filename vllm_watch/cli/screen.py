@@ -43,12 +43,12 @@ BROWSER_DRIVER = "TEXTUAL_DRIVER"
 def screen_options(command: Parser) -> None:
     """Add the options of every screen."""
     add_price(command)
-    for name, words in (("requests", "answered"), ("tokens", "generated")):
+    for name, words in (("requests", "answered requests"), ("tokens", "generated tokens")):
         command.add_argument(
             f"--target-{name}",
             type=_positive,
             metavar="N",
-            help=f"show when a job of N {name} {words} will be done",
+            help=f"show when a job of N {words} will be done",
         )
 
 

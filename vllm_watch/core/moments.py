@@ -14,7 +14,7 @@ _CLOCK = lazy(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
 _SPAN = lazy(r"(\d+(?:\.\d+)?)(s|m|min|h|d)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
-GRAMMAR = "write 2026-11-23 09:05, 09:05, 10m (ago) or +10m (after the beginning)"
+GRAMMAR = "write 2026-11-23 09:05, 09:05, 10m (ten minutes back) or +10m (after the beginning)"
 """How times are written; shown in every error about a time."""
 
 
