@@ -7,9 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+from vllm_watch import __version__
 from vllm_watch.cli.arguments import command_of, module_of, parse
-from vllm_watch.cli.parser import Arguments
-from vllm_watch.cli.saying import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
+from vllm_watch.cli.saying import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    UNKNOWN,
+    USAGE,
+    CommandError,
+    say,
+    write,
+)
 from vllm_watch.core.mistakes import MistakeError
 
 
@@ -17,8 +26,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run vllm-watch with the words of its command line and return the exit code."""
     listed = sys.argv[1:] if words is None else list(words)
     try:
-        arguments = parse(listed)
-        code = _run(arguments)
+        code = _run(listed)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk or a closed pipe must be noticed here, not at exit
         return code
@@ -40,8 +48,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return code
 
 
-def _run(arguments: Arguments) -> int:
+def _run(words: list[str]) -> int:
     """Run the command; patterns that it compiles are kept for the next start."""
+    if words == ["--version"]:
+        write(f"vllm-watch {__version__}")  # importing argparse takes half as long as Python
+        return DONE
+    arguments = parse(words)
     from vllm_watch.tables import keep_patterns, remember_patterns
 
     remember_patterns()
