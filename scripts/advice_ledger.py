@@ -25,10 +25,10 @@ HEAD = """# How well it judges
 
 Made by `make reference` from the captures of `fixtures/logs`, logs composed
 from scenarios (`fixtures/judgement/scenarios`), and the labels of `fixtures/judgement`; a test
-compares it with them. *Stretches* are the times in which a person would report the finding.
-*Misses* are stretches that the program reported only in part or not at all, or with the wrong
-severity or flags. *False alarms* are findings where a person would report none, or findings whose
-advice would make the server worse.
+fails if this page is out of date. *Stretches* are the times in which a person would report the
+finding. *Misses* are stretches that the program reported only in part or not at all, or with the
+wrong severity or flags. *False alarms* are findings where a person would report none, or findings
+whose advice would make the server worse.
 
 """
 TEXTS = """

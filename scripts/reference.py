@@ -70,8 +70,8 @@ SIGNALS = {
     "running_share": "running ÷ `--max-num-seqs`",
     "running_step, kv_step": "change of running, of kv_cache_usage, since the line before",
     "rate_share": "tokens per second and running request ÷ the median of this in the run",
-    "prefill": "prompt tokens per second ÷ the generated tokens per second lacking to the run's "
-    "median: from 1 on, prompts explain why few tokens are generated",
+    "prefill": "prompt tokens per second ÷ (running × the run's median rate per request − "
+    "generated tokens per second): from 1 on, prompts explain why few tokens are generated",
     "swing": "how far throughput swings over the newest `swings_lines` lines ÷ their median",
     "preempted": "requests put back into the queue since the line before: as vLLM counts them, or "
     "running that fell while waiting rose by about as much",

@@ -23,10 +23,11 @@ each capture's stats lines with the counters on its `/metrics` page, taken short
 Prompt tokens are those computed (`source="local_compute"`); cached ones are not in the log's
 rate. Tokens after the last stats line are not in the log, so its sum may lack those of one
 interval. The rate of the first line is taken for the whole time since vLLM began to count
-(`Supported tasks: …`). *Agree* says whether log and counter do: the log
-has at most 3 % and one second's tokens more than the counter, and at most 3 % and one interval's
-tokens less (the usual time between two stats lines, 10 s; the rate is the larger of the last two).
-If they do not agree, the column has the number of tokens that are missing.
+(`Supported tasks: …`). *Agree* is yes if the log has not too many tokens (at most 3 % and those of
+one second more than the counter) and not too few (at most 3 % and those of one interval less; an
+interval is the usual time between two stats lines). The tokens of a second or an interval are taken
+at the higher rate of the last two lines. Otherwise the column has the number of tokens that are
+missing.
 Made by `python -m scripts.truth_table`; a test compares it with the captures.
 
 | capture | engine | generated, log | counter | ratio | agree | prompt | counter | ratio | agree |
