@@ -31,7 +31,7 @@ help:  ## list the targets
 demo: $(RUNTIME)  ## replay the packaged captures in the dashboard
 	@$(BIN)/vllm-watch demo $(ARGS)
 
-test: $(DEV)  ## everything that CI runs: format, lint, types, import rules, tests
+test: $(DEV)  ## format, lint, types, import rules, all tests
 	@$(BIN)/ruff format --check --quiet $(CODE) \
 		|| { echo 'Not formatted as above: run `make fix`.' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
