@@ -32,22 +32,23 @@ FINDINGS_TEXT = """\
 Names in `code` are [settings](settings.md). Other names are signals: metrics of the stats line, or
 values that are listed [below](#signals). If a line lacks a value that a rule compares, the rule
 cannot fire there, and its alert ends after `clear_samples` such lines. Values in {braces} are
-filled in from the log. *Explains*: findings whose reason is this one; they are not shown
-beside it."""
+filled in from the log. *Explains*: findings whose reason is this one; they are listed only under
+it. *Source*: where the range comes from; guides and *GPU figures* are explained in
+[How a server is judged](health.md#sources)."""
 TRENDS_TEXT = """\
 ## Trends
 
 Four findings compare a run with its own earlier minutes. Their ranges are in
 [How a server is judged](health.md#trends-over-a-run).
 
-- `slows-as-expected` (note): each request is generated more slowly than at the start, by as much as
-  is normal for contexts of this length
+- `slows-as-expected` (note): each request gets fewer tokens per second than at the start, by as
+  much as is normal for contexts of this length
 - `slows-too-much` (warning): by more than that
 - `sudden-drop` (warning): throughput fell suddenly at the same load, without new prompts
 - `no-recovery` (warning): after a pause the load came back, but the throughput did not"""
 APPEARS = {
-    "engine-silent": "an engine with requests running writes nothing for `stalled_cadences` "
-    "cadences, at least `stalled_floor_seconds` seconds, while others write",
+    "engine-silent": "an engine with requests running or waiting writes nothing for "
+    "`stalled_cadences` cadences, at least `stalled_floor_seconds` seconds, while others write",
     "crash-loop": "a server died `crash_loop_deaths` times in a row with the same error, within "
     "`crash_loop_seconds` seconds",
     "slow-start": "a start-up takes longer than `starting_limit_seconds` seconds",
@@ -69,12 +70,13 @@ SIGNALS = {
     "prompt_share": "share of prompt tokens among all tokens of these lines",
     "running_share": "running ÷ `--max-num-seqs`",
     "running_step, kv_step": "change of running, of kv_cache_usage, since the line before",
-    "rate_share": "tokens per second and running request ÷ the median of this in the run",
+    "rate_share": "generated tokens per second per running request ÷ the run's median of it",
     "prefill": "prompt tokens per second ÷ (running × the run's median rate per request − "
     "generated tokens per second): from 1 on, prompts explain why few tokens are generated",
     "swing": "how far throughput swings over the newest `swings_lines` lines ÷ their median",
-    "preempted": "requests put back into the queue since the line before: as vLLM counts them, or "
-    "running that fell while waiting rose by about as much",
+    "preempted": "requests put back into the queue since the line before, as vLLM counts them; "
+    "else by how many running fell while waiting rose by about as much, at `preemption_kv_cache` "
+    "or more",
     "not_filling": "1 if fewer requests run than the server allows, although more could start: "
     "running is below `far_below_share` of `--max-num-seqs`, or below `--max-num-seqs` and "
     "unchanged; else 0",
@@ -83,14 +85,16 @@ SIGNALS = {
     "imbalance": "difference of running requests between engines ÷ the allowed difference "
     "(`imbalance_floor`, `imbalance_share`)",
     "flowing": "requests running on all engines",
-    "engines_missing": "engines of the data-parallel size without any stats line",
+    "engines_missing": "data parallel size − engines that have written a stats line",
     "over_capacity": "`--max-num-seqs` ÷ `Maximum concurrency` of the start-up lines",
-    "seen_share": "`--max-num-seqs` ÷ the requests that fit, as the last minute shows (*capacity "
-    "seen*, see [rules for advice](health.md#rules-for-advice)): up to 1, all allowed requests fit",
+    "seen_share": "`--max-num-seqs` ÷ the [observed capacity](health.md#rules-for-advice) of the "
+    "last minute: if it is 1 or less, all allowed requests fit",
     "kv_override": "blocks that fit into memory ÷ `--num-gpu-blocks-override`",
     "http_failing": "share of answers with status 500 and above in the last `http_seconds` "
-    "seconds; 0 below `http_failed_least` of them",
-    "http_errors": "the larger of http_failing ÷ `http_failed` and the same with status 400 to 499",
+    "seconds; 0 if there are fewer than `http_failed_least` such answers",
+    "http_errors": "the larger of http_failing ÷ `http_failed` and the share of answers with "
+    "status 400 to 499 ÷ `http_refused` (0 if there are fewer than `http_refused_least` such "
+    "answers)",
     "step_ratio": "time of a step without prompts ÷ the usual time at the same batch",
     "budget_share": "share of steps that use 95 % or more of `--max-num-batched-tokens`",
     "prefix_caching, eager, custom_allreduce_off, vision_language": "1 if so, by the start-up "

@@ -249,10 +249,12 @@ and other sources: its *first* measures how well the program judges a log that i
 The third hunt looked for requests that wait though there is room, and for endless answers, in logs
 with long queues. It found five logs. They look like such cases, but are none (near misses).
 
-*Right*: state, reason and numbers agree with the operator, and the operator would give every alarm
-and all advice. *Partly*: state and reason are right, but there is one warning too many or too few,
-or weak advice. *Wrong*: anything else, above all false alarms. Every stats line of the logs is read
-as a sample. If a log was copied while requests ran, "the log just ends" counts as right.
+*Right*: state, reason and numbers agree with the operator, who would also raise each alarm and give
+each piece of advice. *Partly*: state and reason are right, but there is one warning too many or too
+few, or weak advice. *Wrong*: anything else, above all false alarms. After that word, the tables
+show what the program said: the state of the server, and its worst finding that is no note. Every
+stats line of the logs is read as a sample. If a log was copied while requests ran, "the log just
+ends" counts as right.
 
 The logs themselves are not part of the project; shapes that were judged wrongly are rebuilt as
 cases in `fixtures/cases/hunt_*.toml`. This page is made by `python -m scripts.strangers` from
@@ -262,9 +264,9 @@ cases in `fixtures/cases/hunt_*.toml`. This page is made by `python -m scripts.s
 EXCERPTS = """
 ## Excerpts
 
-Seven rules fire only after several minutes. No public log shows one of them for long enough; there
-are only excerpts of a few lines in issues, notes and other people's tests. These are rebuilt as
-cases (`fixtures/cases/hunt_rules.toml`) with our own names and numbers; what the operator says was
+For seven rules, no whole public log was found in which one of them fires; there are only excerpts
+of a few lines in issues, notes and other people's tests. These are rebuilt as cases
+(`fixtures/cases/hunt_rules.toml`) with our own names and numbers; what the operator says was
 written first. That proves less than a whole log, because the rest of each case is invented. The
 program agreed with the operator on all of them at the first try.
 
@@ -278,11 +280,11 @@ two for `runaway-generation`, one each for `deferred`, `engines-missing`, `budge
 |---|---|---|---|---|---|
 """
 HUNTS = {
-    1: ("First hunt", "1cecbc4"),
-    2: ("Second hunt", "549160d"),
-    3: ("Third hunt", "a4211cf"),
+    1: ("First hunt", "at commit `1cecbc4`"),
+    2: ("Second hunt", "before commit `730ef3c`"),
+    3: ("Third hunt", "at commit `a4211cf`"),
 }
-"""Title of each hunt, and the commit of the program that saw its logs first."""
+"""Title of each hunt, and which version of the program saw its logs first."""
 
 
 def score(verdicts: Mapping[str, Mapping[str, Json]]) -> str:
@@ -320,11 +322,11 @@ def _excerpts() -> Iterator[str]:
 def _hunt(number: int) -> str:
     logs = {name: one for name, one in expected().items() if one.get("hunt", 1) == number}
     before, after = ({name: results(when)[name] for name in logs} for when in ("first", "now"))
-    title, commit = HUNTS[number]
+    title, version = HUNTS[number]
     samples = sum(one["samples"] for one in after.values())
     lines = [
         f"## {title}\n\n",
-        f"First, at commit `{commit}`: {score(before)}. Now: **{score(after)}**. ",
+        f"First, {version}: {score(before)}. Now: **{score(after)}**. ",
         f"{samples:,} samples.\n\n",
         "| source | vLLM | what it is | an operator says | first | now | still wrong |\n",
         "|---|---|---|---|---|---|---|\n",

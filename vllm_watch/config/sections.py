@@ -67,8 +67,8 @@ class WatchSettings:
     stalled_floor_seconds: float = positive(30.0)
     """Silence of fewer seconds than this is never a stall."""
     full_hours: float = positive(24.0)
-    """Hours of a log's own time whose samples a live screen keeps in full (at most 20,000 per
-    engine); older ones are merged into means of a minute, then of ten minutes, then of an hour.
+    """Hours of a log's own time whose samples are kept in full while it is followed (at most 20,000
+    per engine); older ones are merged into means of a minute, then of ten minutes, then of an hour.
     docs/memory.md has the limits."""
 
 
@@ -108,7 +108,7 @@ class HealthSettings:
     swings_level: float = ratio(0.15)
     """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
     flap_seconds: float = positive(60.0)
-    """If an alert comes back within so many seconds, it is the same alert that fired again."""
+    """An alert that comes back within so many seconds counts as the same alert."""
 
     prefix_cache_low: float = ratio(0.20)
     """Prefix cache hit rate (0 to 1) below which caching saves little: warning (chunked prefill
