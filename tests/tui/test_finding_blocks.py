@@ -97,7 +97,10 @@ def test_what_the_reason_quotes_is_not_said_again() -> None:
     failed = view_at(monitor_of("cpu_startup_failure"), "12:27:30")
     text = "\n".join(lines(failed, 120, 9))
     assert text.count("ValueError: To serve at least one request") == 1
-    assert "│ EngineCore failed to start." in text
+    quoted = [line.strip() for line in text.splitlines() if "│ " in line]
+    assert quoted == [
+        "│ Worker proc VllmWorker-0 died unexpectedly (exit code: None), shutting down executor."
+    ], '"EngineCore failed to start." only says that there is a reason'
 
 
 @pytest.mark.parametrize("height", [2, 3])

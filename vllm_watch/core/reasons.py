@@ -130,7 +130,7 @@ def _reason(line: _Line, rest: list[_Line]) -> Reason:
     """Return the text of a line and of the following lines of the same message."""
     text, fields = line.text.strip(), line.fields
     found = _EXCEPTION.match(text)
-    if found:
+    if found and found[1][0].isupper():  # `serve.sh: line 27: …` names a file, not a module
         text = found[1]
     message: list[_Line] = []
     for other in rest:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.reasons import SHOWN_ERRORS, TRACEBACK
-from vllm_watch.core.run import Run
+from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.states import FAILED, ServerState
+from vllm_watch.tui.wording import shortened
 
-_TYPE = lazy(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
 MOST_ERRORS = 3
 """Error lines shown beside a death."""
-_ECHO = "EngineDeadError"
-"""What vLLM raises after any end of its engine: it only repeats that."""
+_TYPE = lazy(r"\w+(?:Error|Exception)")
+_ROOMS = (96, 64, 44, 30)
+"""Cells of shorter forms of an error, from its beginning on."""
 _LESS = ((" unexpectedly", ""), ("engine core", "engine"))
 """Words that a short text can do without, and what stays."""
 _LOG_ENDS = ("the log just ends", "log ends")
@@ -28,48 +29,68 @@ def failed(run: Run, time: float) -> bool:
 def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     """Return the first error lines of a dead or ended server's log, as they are written.
 
-    Of a traceback it is the line with the error. Nothing for other servers.
+    Of a traceback it is the line with the error. Lines that only say that there was an error count
+    if there are no others. Nothing for other servers.
     """
     if state.name not in FAILED:
         return ()
     placed = [(at, moment) for at, moment in run.placed() if moment.event.kind in SHOWN_ERRORS]
-    lines: dict[str, None] = {}
+    clear: dict[str, None] = {}
+    vague: dict[str, None] = {}
     for at, moment in sorted(placed, key=lambda one: one[0] or 0.0):
-        if len(lines) == MOST_ERRORS or (at is not None and at > time):
+        if len(clear) == MOST_ERRORS or (at is not None and at > time):
             break
-        text = moment.event.text.strip()
-        if text.startswith(TRACEBACK):
-            flush = [line for line in moment.lines if line.strip() and not line[:1].isspace()]
-            text = flush[-1] if flush else str(moment.event.fields.get("error") or text)
-        lines[text.partition("\n")[0]] = None
-    return tuple(lines)
+        line = _error_line(moment)
+        below = line is not None and moment.event.kind != "traceback"
+        told = below or "vague" not in moment.event.fields
+        (clear if told else vague)[line or moment.event.text.strip().partition("\n")[0]] = None
+    return tuple(clear or vague)[:MOST_ERRORS]
+
+
+def _error_line(moment: Moment) -> str | None:
+    """Return the error at the end of a moment's first traceback, None if it has no traceback."""
+    lines = [*moment.event.text.splitlines(), *moment.lines]
+    begin = next((at for at, line in enumerate(lines) if TRACEBACK in line), None)
+    if begin is None:
+        return None
+    flush = [line for line in lines[begin + 1 :] if line.strip() and not line[:1].isspace()]
+    return flush[0] if flush else None
 
 
 def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     """Return why a dead or ended server is over, the longest words first; else nothing.
 
-    In this order: the error as written, its name in the format files (`out of memory`), the first
-    cause in the log and the type of its error (`ValueError`).
+    They are the error as written, the same without its type, its name in the format files (`out of
+    memory`) or, if it has none, its first words, and its type (`ValueError`).
     """
     if state.name == "ended":
         return (state.why, *_LOG_ENDS)
     if state.name != "dead":
         return ()
-    words = [state.cause, state.why] if state.cause else []
-    kind = ""
+    kinds, message = _apart(state.why)
+    said = message if kinds else _said(state.why, run, time) or state.why
+    words = [state.why if kinds or state.cause else said, state.cause or said, *kinds[:1]]
+    if not state.cause:
+        for more, less in _LESS:
+            said = said.replace(more, less)
+            words.append(said)
+        cut = [shortened(said.rstrip("."), room) for room in _ROOMS]
+        words += [each for each in cut if not each.endswith(":…")]
+    return tuple(sorted(dict.fromkeys(filter(None, words)), key=len, reverse=True))
+
+
+def _apart(why: str) -> tuple[list[str], str]:
+    """Return the types before an error's message, and the message; a single word keeps them."""
+    parts = why.split(": ")
+    count = next((at for at, part in enumerate(parts) if not _TYPE.fullmatch(part)), 0)
+    message = ": ".join(parts[count:])
+    return parts[:count], message if " " in message else why
+
+
+def _said(why: str, run: Run, time: float) -> str:
+    """Return the words that a format file takes from the line with the reason, empty if none."""
     for at, moment in run.placed():
         event = moment.event
-        if event.kind not in SHOWN_ERRORS or (at is not None and at > time):
-            continue
-        said = str(event.fields.get("error") or event.fields.get("reason") or event.text)
-        found = _TYPE.search(said)
-        if found:
-            kind = kind or found[1]  # later errors follow from the first
-        elif not state.cause and not any(" " in known for known in words):
-            words.append(said)
-    words = [*words, kind] if words or kind else [state.why]
-    if len(words) > 1 and words[-1] == _ECHO:
-        words.pop()
-        for more, less in _LESS:
-            words.append(words[-1].replace(more, less))
-    return tuple(sorted(dict.fromkeys(filter(None, words)), key=len, reverse=True))
+        if event.kind in SHOWN_ERRORS and (at is None or at <= time) and why in event.text:
+            return str(event.fields.get("error") or event.fields.get("reason") or "")
+    return ""

@@ -41,16 +41,20 @@ def rows_of(story: Story | None) -> int:
     return 0 if story is None else MOST_ROWS if story.errors else ROWS
 
 
-def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
-    """Return the story of a run that has no stats line up to `time`, else None."""
+def story_of(run: Run, time: float, tz: tzinfo, ended: float | None) -> Story | None:
+    """Return the story of a run that has no stats line up to `time`, else None.
+
+    `ended`: when the run was over, None if it goes on. Nothing takes time after that.
+    """
     if any(series.times and series.times[0] <= time for series in run.series.values()):
         return None
-    phases = []
+    phases, over = [], ended is not None
+    newest = time if ended is None else min(time, ended)
     for phase in phases_of(run):
         if phase.begin > time:
             continue
         lasts = not over and (phase.end is None or phase.end > time)
-        end = time if phase.end is None else min(time, phase.end)
+        end = newest if phase.end is None else min(newest, phase.end)
         phases.append((phase.name, max(0.0, end - phase.begin), lasts))
     up = serving_at(run)
     ready = up is not None and up <= time

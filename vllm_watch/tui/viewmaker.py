@@ -236,7 +236,8 @@ class ViewMaker:
             facts = card_facts(
                 server, row.moment, self._tz, self._job, trend, over=over, figures=figures
             )
-            story = story_of(run, row.moment, self._tz, over=over)
+            since = row.moment if row.state.since is None else row.state.since
+            story = story_of(run, row.moment, self._tz, since if over else None)
             self._about = key, (facts, failed(run, row.moment), story)
         return self._about[1]
 

@@ -1,0 +1,82 @@
+"""Why a server ended, in lines without room for its whole error."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.casefiles import Case, load
+from tests.logs import FIXTURES, judged, read
+from tests.tui.screens import SETTINGS
+from vllm_watch.tui.endings import ending_words, first_errors
+
+
+@cache
+def cases() -> dict[str, Case]:
+    return {case.name: case for case in load(FIXTURES.parent / "cases")}
+
+
+def ending_of(name: str, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words for the end of a case's server, and the first errors of its log."""
+    now = time.time()
+    for file, (text, written) in cases()[name].files(now).items():
+        (folder / file).write_text(text, encoding="utf-8")
+        os.utime(folder / file, (written, written))
+    monitor = judged(read(folder / "*.log").read_once(), SETTINGS)
+    (server,) = monitor.store.servers.values()
+    state = monitor.state(server.run, now, live=True, saved=False)
+    return ending_words(state, server.run, now), first_errors(state, server.run, now)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "attribute-error",
+            (
+                "AttributeError: 'NorthwindConfig' object has no attribute 'rope_scaling_factor'",
+                "'NorthwindConfig' object has no attribute 'rope_scaling_factor'",
+                "'NorthwindConfig' object has no attribute…",
+                "'NorthwindConfig' object has…",
+                "AttributeError",
+            ),
+        ),
+        (
+            "key-error-while-loading-weights",
+            ("KeyError: 'layers.11.mlp.experts.w13_weight_scale_inv'", "KeyError"),
+        ),
+        (
+            "pass-manager-failed",
+            (
+                "InductorError: RuntimeError: PassManager::run failed",
+                "PassManager::run failed",
+                "InductorError",
+            ),
+        ),
+        (
+            "usage-of-the-module",
+            ("api_server.py: error: unrecognized arguments: --max-sequence-count 12", "bad flags"),
+        ),
+    ],
+)
+def test_words_get_shorter_from_the_error_on(
+    name: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert ending_of(name, tmp_path)[0] == words
+
+
+def test_the_first_error_is_the_one_with_the_reason(tmp_path: Path) -> None:
+    """The log has "EngineCore encountered a fatal error" above it, and advice of CUDA below it."""
+    words, errors = ending_of("illegal-instruction", tmp_path)
+    assert words[0] == "AcceleratorError: CUDA error: an illegal instruction was encountered"
+    assert errors == ("torch.AcceleratorError: CUDA error: an illegal instruction was encountered",)
+
+
+def test_a_log_that_only_says_that_there_is_a_reason_is_quoted(tmp_path: Path) -> None:
+    words, errors = ending_of("supervisor-with-level-and-name", tmp_path)
+    assert "Engine core initialization failed" in words
+    assert [error[:48] for error in errors] == ["RuntimeError: Engine core initialization failed."]
