@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
 import sys
 from array import array
 from operator import add, mul, sub
@@ -35,3 +36,19 @@ def test_long_columns_are_computed_as_short_ones(monkeypatch: pytest.MonkeyPatch
     assert math.isnan(found[0][1])
     assert found[3][1] == 0.0
     assert found[4][0] == plain[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the number of threads")
+@pytest.mark.parametrize(("given", "kept"), [(None, None), ("1", "1")])
+def test_numpy_comes_without_threads_and_later_programs_are_not_told(
+    given: str | None, kept: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    code = (
+        "import os; from vllm_watch.core.arithmetic import load_numpy; load_numpy(); import numpy;"
+        "print(len(os.listdir('/proc/self/task')), os.environ.get('OPENBLAS_NUM_THREADS'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["1", str(kept)]

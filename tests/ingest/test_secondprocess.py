@@ -23,7 +23,6 @@ from tests.parsing.test_large_blocks import random_log
 from vllm_watch.core.news import bytes_of
 from vllm_watch.ingest import ReadOptions, filereader, secondprocess
 from vllm_watch.ingest.secondprocess import LEAD, SECTION, Ahead, Board
-from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.sources.chunks import Chunk
@@ -72,8 +71,8 @@ def helped(
     taken = 0
 
     class Watched(Ahead):
-        def __init__(self, path: str, first: Chunk, formats: Formats, clock: object) -> None:
-            super().__init__(path, first, formats, clock)  # type: ignore[arg-type]
+        def __init__(self, path: str, first: Chunk, scanner: Scanner) -> None:
+            super().__init__(path, first, scanner)
             disturb(self)
 
         def take(self, chunk: Chunk, scanner: Scanner) -> Scan | None:
@@ -184,11 +183,9 @@ def in_a_process_of_its_own(check: str, folder: Path) -> None:
         "import sys; from pathlib import Path; from tests.ingest import test_secondprocess;"
         f"test_secondprocess.{check}(Path(sys.argv[1]))"
     )
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    code = f"from vllm_watch.core.arithmetic import load_numpy; load_numpy(); {code}"
     command = [sys.executable, "-c", code, str(folder)]
-    ran = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-    )
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+from vllm_watch.core.arithmetic import load_numpy
 from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING, Generic, TypeVar
@@ -79,6 +80,7 @@ class EngineState:
 
     def advance(self, times: Floats, values: dict[str, Floats], facts: Values) -> None:
         """Judge many rows: the same as `step` for each of them."""
+        load_numpy()
         import numpy as np
 
         from vllm_watch.health import signalcolumns, trendcolumns

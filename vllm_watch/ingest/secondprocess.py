@@ -102,8 +102,8 @@ class Board:
 class Ahead:
     """A process that scans sections of a log, and its results."""
 
-    def __init__(self, path: str, first: Chunk, formats: Formats, clock: StampClock) -> None:
-        """Start it; `first` is the beginning of the log, and `clock` has read nothing of it.
+    def __init__(self, path: str, first: Chunk, scanner: Scanner) -> None:
+        """Start it with `scanner`, which has read nothing; `first` is the beginning of the log.
 
         Raises:
             OSError: there can be no further process.
@@ -118,7 +118,7 @@ class Ahead:
             raise
         if self._child == 0:
             os.close(read)
-            _be_child(path, first, self._board, scanner_ahead(formats, clock), write)
+            _be_child(path, first, self._board, scanner, write)
         os.close(write)
         self._results = _Results(read)
         self._pipe: io.BufferedReader | None = io.BufferedReader(self._results)
@@ -181,12 +181,14 @@ class Ahead:
 def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ahead | None:
     """Start a process that scans a log, None if it would not pay or cannot be started.
 
-    A process with threads, as numpy has, is not copied: a lock that one of them holds would stay
-    locked.
+    numpy is loaded before, so that only one process does it. A process with threads is not copied:
+    a lock that one of them holds would stay locked.
     """
     with contextlib.suppress(OSError):
-        if first.offset == 0 and sys.platform == "linux" and _has_room() and _is_single():
-            return Ahead(path, first, formats, clock)
+        if first.offset == 0 and sys.platform == "linux" and _has_room():
+            scanner = scanner_ahead(formats, clock)
+            if _is_single():
+                return Ahead(path, first, scanner)
     return None
 
 

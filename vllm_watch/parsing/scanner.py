@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from vllm_watch.core.arithmetic import load_numpy
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Amendment, Event, Record, Sample
@@ -113,6 +114,7 @@ class Scanner:
             scan.items += [] if answered is None else [answered]
 
     def _large_blocks(self) -> LargeBlocks:
+        load_numpy()
         from vllm_watch.parsing.blocks import LargeBlocks  # numpy: not for a small log
         from vllm_watch.parsing.knownlines import KnownLines
         from vllm_watch.parsing.sieve import Sieve

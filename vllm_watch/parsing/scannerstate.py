@@ -68,8 +68,9 @@ def _carry(scanner: Scanner, carried: Carried) -> None:
 
 
 def scanner_ahead(formats: Formats, clock: StampClock) -> Scanner:
-    """Return a scanner for parts of a large log."""
+    """Return a scanner for parts of a large log, with everything loaded that it needs."""
     scanner = Scanner(formats, clock, large=True)
+    scanner._large_blocks()
     if formats.requests is not None:
         scanner._requests = RequestsLater(formats.requests)
     return scanner
