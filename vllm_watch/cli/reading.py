@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from vllm_watch.cli.common import formats, require_logs
@@ -27,8 +27,12 @@ _PACKED = {
 """First bytes of compressed files, and the command that unpacks them."""
 
 
-def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
+def read_logs(
+    patterns: Sequence[str], settings: Settings, meanwhile: Callable[[], object] = lambda: None
+) -> Reading:
     """Read the logs of the patterns; report on stderr what could not be read.
+
+    `meanwhile` imports what the command needs afterwards: for a large log, a second process scans.
 
     Raises:
         CommandError: nothing matched (2), or nothing of vLLM is in what matched (1).
@@ -37,7 +41,7 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
     found = find_logs(patterns)
     require_logs(list(patterns), found)
     with reading_shown(found) as passed:
-        reading = read_saved(patterns, formats(), settings, passed=passed)
+        reading = read_saved(patterns, formats(), settings, passed=passed, meanwhile=meanwhile)
     for trouble in reading.troubles:
         say(trouble)
     readable = [server for server in reading.servers if _has_data(server)]

@@ -35,27 +35,38 @@ def run(arguments: Arguments) -> int:
     from vllm_watch.cli.reading import read_logs, shown_zone
 
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
-    reading = read_logs(arguments.paths, settings)
+    reading = read_logs(arguments.paths, settings, _load)
     if arguments.flags:
         return _next_starts(reading)
     from vllm_watch.reports.summary import summarise
-    from vllm_watch.reports.summaryjson import summary_json
-    from vllm_watch.reports.summarytext import summary_markdown, summary_text
 
     summaries = summarise(reading)
-    zone = shown_zone(settings, reading)
     if arguments.json:
         import json
 
+        from vllm_watch.reports.summaryjson import summary_json
+
         write(json.dumps(summary_json(summaries), indent=2, allow_nan=False))
-    elif arguments.markdown:
-        for line in summary_markdown(summaries, zone):
-            write(line)
     else:
-        for line in summary_text(summaries, zone, width(), painter(arguments)):
+        from vllm_watch.reports.summarytext import summary_markdown, summary_text
+
+        zone = shown_zone(settings, reading)
+        if arguments.markdown:
+            lines = summary_markdown(summaries, zone)
+        else:
+            lines = summary_text(summaries, zone, width(), painter(arguments))
+        for line in lines:
             write(line)
     sys.stdout.flush()
     return FAILED if reading.unreadable else DONE
+
+
+def _load() -> None:
+    """Import what makes a summary from what was read."""
+    import json  # noqa: F401
+
+    from vllm_watch.health import advice, runfindings  # noqa: F401
+    from vllm_watch.reports import summary, summaryjson  # noqa: F401
 
 
 def _next_starts(reading: Reading) -> int:

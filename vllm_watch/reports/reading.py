@@ -94,6 +94,7 @@ def read_saved(
     newest_only: bool = False,
     begins: Mapping[str, tuple[int, int]] | None = None,
     wall: Callable[[], float] = time.time,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Reading:
     """Read everything in the logs as they are now.
 
@@ -101,6 +102,7 @@ def read_saved(
     listed in `found.missing` and is not an error. `newest_only` reads only the beginning and the
     newest part of large logs, for a quick answer. With `begins` a log is read from the beginning of
     one of its runs (the run's number and its offset, by path), and news say where runs begin.
+    `meanwhile` is called early, once a second process may scan: to import what is needed later.
     """
     options = ReadOptions(
         tz=settings.time.zone(),
@@ -116,6 +118,7 @@ def read_saved(
     from vllm_watch.health.monitor import Monitor  # while a second process scans
 
     reading = Reading(Monitor(settings), found, now)
+    meanwhile()
     for news in _judged(reading.monitor, chain(first, read), ingest.size):
         if isinstance(news, FileTrouble) and news.text and news.text not in reading.troubles:
             reading.troubles.append(news.text)
