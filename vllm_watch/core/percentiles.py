@@ -24,13 +24,18 @@ def middle_of(ordered: Sequence[float]) -> float:
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
+def places(count: int, share: float) -> tuple[int, int]:
+    """Return the places of the sorted values, of which there are `count`, around a percentile."""
+    below = math.floor(share * (count - 1))
+    return below, min(below + 1, count - 1)
+
+
 def percentile(ordered: Sequence[float], share: float) -> float:
     """Return the value below which a share (0…1) of sorted values lies, by linear interpolation.
 
-    It is rounded as by `numpy.quantile`.
+    It is rounded as by `numpy.quantile`. Only the values at its `places` need be sorted.
     """
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
-    part = place - below
+    below, above = places(len(ordered), share)
+    low, high = ordered[below], ordered[above]
+    part = share * (len(ordered) - 1) - below
     return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)

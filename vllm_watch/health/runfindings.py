@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -164,11 +163,11 @@ def split(
     The others are extended by half a pause on both sides; a rest up to one pause counts as within.
     """
     wide = joined(((low - pause / 2, high + pause / 2) for low, high in others), 0.0)
-    highs = [high for _, high in wide]
+    lows, highs = [low for low, _ in wide], [high for _, high in wide]
     outside: list[Interval] = []
     inside: list[Interval] = []
     for begin, end in intervals:
-        near = takewhile(lambda one, end=end: one[0] <= end, wide[bisect_left(highs, begin) :])  # type: ignore[misc]
+        near = wide[bisect_left(highs, begin) : bisect_right(lows, end)]
         cuts = [(max(low, begin), min(high, end)) for low, high in near]
         within = [(low, high) for low, high in cuts if low < high or low == high in (begin, end)]
         edges = [begin, *(edge for cut in within for edge in cut), end]
@@ -226,15 +225,16 @@ def _within(spans: Iterable[AlertSpan], intervals: Sequence[Interval]) -> list[A
 
 def _of_alerts(case: Case, spans: list[AlertSpan], time: float) -> Finding:
     """Return the longest of the worst alerts, with its figures at its worst."""
-    every = case.alerts.spans()
-    raised = [span for span in spans if raised_to(span, time, every)]
+    every, ids = case.alerts.spans(), spans[0].rule.raised_with
+    beside = [other for other in every if other.rule.id in ids]
+    raised = [span for span in spans if raised_to(span, time, beside)]
     span = max(raised or spans, key=lambda span: _end(span, time) - span.since)
     worst, last = _worst_moment(case, span, time), last_held(case, span, time)
-    found = [
-        alert_finding(case, span, worst, every, advised=moment, counted=False)
-        for moment in dict.fromkeys((last, worst))
-    ]
-    return next((finding for finding in found if finding.flags), found[0])
+    found = alert_finding(case, span, worst, every, advised=last, counted=False)
+    if found.flags or last == worst:
+        return found
+    other = alert_finding(case, span, worst, every, advised=worst, counted=False)
+    return other if other.flags else found
 
 
 def _end(span: AlertSpan, time: float) -> float:
