@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 
-from vllm_watch.imports import find_own_modules
-
 SELDOM = 50_000
 """New objects after which garbage is collected: twice as many as a short command makes."""
 
@@ -18,7 +16,6 @@ def program() -> int:
     at the end, where that alone took as long as starting Python.
     """
     gc.set_threshold(SELDOM)
-    find_own_modules()
     from vllm_watch.cli import main
 
     try:
