@@ -114,6 +114,9 @@ def test_the_list_as_json(capsys: Output) -> None:
 def test_a_file_of_the_user_is_listed_and_used(capsys: Output, tmp_path: Path) -> None:
     log = write(tmp_path / "a.log", "launcher: begins", KNOWN)
     assert checked(capsys, log)["unread"] == 1
+    assert "  1  unread lines: no known format, no known log prefix\n" in run(
+        capsys, "check", str(log)
+    )
     path = user_file("launcher.toml", LAUNCHER)
     assert json.loads(run(capsys, "--json"))["formats"][-1]["origin"] == str(path)
     last = run(capsys).splitlines()[-1]

@@ -87,6 +87,15 @@ def test_what_is_known_once_has_a_ratio_and_no_interval(capsys: Output) -> None:
     }  # fmt: skip
 
 
+def test_single_numbers_and_zeros_are_called_not_tested(capsys: Output) -> None:
+    """Without an interval nothing is said about the number of samples: there may be enough."""
+    assert main(["compare", str(BASELINE), str(log_of("h100_long_context"))]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    for name in ("time to ready", "requests answered"):
+        (row,) = (row for row in rows if row.startswith(name))
+        assert row.rstrip().endswith("not tested"), row
+
+
 def test_requests_per_second_are_the_access_lines_over_the_busy_time(capsys: Output) -> None:
     candidate = compared(capsys, BASELINE, OPTIMISED)["candidates"][0]
     answered = OPTIMISED.read_text().count('"POST /v1/')

@@ -105,6 +105,10 @@ async def test_help_shows_every_key_and_closes() -> None:
     async with running(app) as pilot:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
+        keys = {words: key for key, words in app.screen._keys}
+        # Keys for back and forth share a line; names are those of README and the settings.
+        assert (keys["stats lines"], keys["starts"], keys["alerts"]) == (", .", "( )", "[ ]")
+        assert keys["repeat at the end"] == "o"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
 

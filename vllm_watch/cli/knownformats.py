@@ -33,7 +33,7 @@ _SAID = {
     "known": "known messages without figures or events",
     "continuations": "continuations of tracebacks and errors",
     "blank": "blank",
-    "unread": "unread",
+    "unread": "unread lines: no known format, no known log prefix",
 }
 
 

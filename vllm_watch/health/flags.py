@@ -36,7 +36,7 @@ _ANY: Mapping[str, str] = {
     "kv-cache-dtype": "some quality: vLLM's test (April 2026) kept 94 to 99 % of the scores; on "
     "Hopper, versions without its fixes (vLLM issue 23813) lost far more in long contexts. Compare "
     "answers first. It may also be slower if memory is not the limit",
-    "enforce-eager": "the start-up takes longer, and the graphs take some memory",
+    "enforce-eager": "a longer start-up; graphs, if the device captures any, take some memory",
     "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
 }
 _USUAL: Mapping[str, float] = {"gpu-memory-utilization": 0.9, "max-num-batched-tokens": 2048}

@@ -136,7 +136,7 @@ def verdict(compared: Compared) -> str:
         return "unknown" if None in (compared.baseline, compared.candidate) else ""
     measured = compared.ratio.more_than_noise
     if measured is None:
-        return "too few samples"
+        return "not tested"
     return "more than noise" if measured else "noise"
 
 

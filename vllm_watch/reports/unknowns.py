@@ -38,12 +38,13 @@ def unknowns_of(summary: RunSummary) -> tuple[Unknown, ...]:
 
 def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
     if not summary.recorded.latency:
-        why = "never in a log; `vllm-watch record` adds them"
+        why = "vLLM does not log them; `vllm-watch record` adds them"
         yield Unknown("percentiles of latencies", why)
     if summary.times is None and summary.times_unknown and summary.all_engines.samples:
         yield Unknown("mean times of requests", summary.times_unknown)
     if not summary.recorded.gpus:
-        yield Unknown("GPU use, power, heat", "never in a log; `vllm-watch record --gpu` adds them")
+        why = "vLLM does not log them; `vllm-watch record --gpu` adds them"
+        yield Unknown("GPU use, power, heat", why)
     if summary.requests is None:
         yield Unknown("requests answered, and with which status", "access lines are switched off")
     if not summary.all_engines.samples:
