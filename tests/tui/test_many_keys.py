@@ -64,6 +64,21 @@ async def test_keys_that_come_before_the_panes_do_nothing() -> None:
         await until(pilot, lambda: dashboard_of(app).check_action("findings", ()) is True)
 
 
+async def test_a_screen_that_closes_draws_nothing_new() -> None:
+    """Textual mounts nothing any more then; charts that were not shown yet stay out."""
+    app = replay_app(log_of("h100_optimised"), start="2026-11-23 08:55:00")
+    async with app.run_test(size=(40, 10)) as pilot:
+        await all_read(pilot)
+        screen = dashboard_of(app)
+        charts = screen.query_one("#charts")
+        known = len(charts.children)
+        charts._closing = True
+        await pilot.resize_terminal(200, 50)
+        await pilot.pause()
+        assert len(charts.children) == known
+        charts._closing = False
+
+
 def dashboard_of(app: VllmWatch) -> Dashboard:
     assert isinstance(app.screen, Dashboard)
     return app.screen

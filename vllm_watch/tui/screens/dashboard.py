@@ -267,9 +267,10 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         """Return charts; one is made when it is shown first, as most never are."""
         new = {n: ChartPane(n, id=f"chart-{n}") for n in names if n not in self._charts}
         self.query_one("#charts").mount(*new.values())
+        new = {name: chart for name, chart in new.items() if chart.parent}  # none while it closes
         self._charts |= new
         self._panes += new.values()
-        return [self._charts[name] for name in names]
+        return [self._charts[name] for name in names if name in self._charts]
 
     # --- the person's choices -----------------------------------------------------------------
 
