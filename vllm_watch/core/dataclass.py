@@ -6,8 +6,8 @@ class gets ready-made methods, and its constructor is compiled when the first ob
 class means is the same: `dataclasses.fields`, `asdict` and `replace` take its objects, and type
 checkers see the standard functions.
 
-Only what this project uses is supported: classes with slots and without a base class, whose
-annotations are texts (`from __future__ import annotations`).
+Only what this project uses is supported: classes with slots, without a base class and without
+class variables, whose annotations are texts (`from __future__ import annotations`).
 """
 
 from __future__ import annotations
@@ -89,22 +89,27 @@ def _dataclass(
     assert slots, "this helper makes only classes with slots"
 
     def declared(cls: type[T]) -> type[T]:
-        inside = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+        inside = dict(vars(cls))
+        inside.pop("__dict__", None)
+        inside.pop("__weakref__", None)
         annotations = inside.get("__annotations__", {})
-        names = tuple(name for name, kind in annotations.items() if not kind.startswith("ClassVar"))
+        names = tuple(annotations)
         given = {name: inside.pop(name) for name in names if name in inside}
         inside["__slots__"] = names
-        inside["__match_args__"] = tuple(n for n in names if _option(given, n, "init", True))
-        inside["__dataclass_fields__"] = _StandardFields(
-            {name: annotations[name] for name in names}, given
-        )
-        compared = tuple(n for n in names if _option(given, n, "compare", True)) if eq else ()
-        methods = _methods(compared, frozen=frozen)
+        inside["__match_args__"] = _names_with("init", names, given)
+        inside["__dataclass_fields__"] = _StandardFields(annotations, given)
+        methods = _methods(_names_with("compare", names, given) if eq else (), frozen=frozen)
         made: Any = type(cls.__name__, cls.__bases__, {**methods, **inside})
         made.__init__ = _first_constructor(made, given, frozen=frozen)
         return cast("type[T]", made)
 
     return declared
+
+
+def _names_with(option: str, names: tuple[str, ...], given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the fields that have an option, as they do unless it is false."""
+    without = {name for name in given if not _option(given, name, option, True)}
+    return tuple(name for name in names if name not in without) if without else names
 
 
 def _option(given: Mapping[str, Any], name: str, what: str, otherwise: Any) -> Any:
