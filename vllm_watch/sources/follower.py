@@ -33,6 +33,8 @@ from vllm_watch.sources.oldestunread import BlockedError, Finder, Held, UnreadFi
 from vllm_watch.sources.openfile import GoneError, OpenFile
 from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
 
+_USUAL_LINE = 64 * 1024
+"""Bytes in which the end of a line is searched first; hardly any line is longer."""
 LINGER_SECONDS = 60.0
 """Seconds of quiet after which the writer of an old file counts as gone."""
 SETTLED_SECONDS = 2.0
@@ -383,7 +385,9 @@ class Follower:
             return  # missing, or reported as a trouble right after this
         try:
             descriptor = file.descriptor()
-            end = os.pread(descriptor, chunks.LONGEST_LINE, start).find(b"\n") + 1
+            end = 0
+            for most in (_USUAL_LINE, chunks.LONGEST_LINE):
+                end = end or os.pread(descriptor, most, start).find(b"\n") + 1
             if end:
                 past = Document.passed(file.identity, descriptor, start + end)
                 self._documents.add(past)
