@@ -8,8 +8,8 @@ from collections.abc import Collection, Set
 from vllm_watch.actions.payload import Alert
 from vllm_watch.actions.silences import Key
 from vllm_watch.actions.transitions import Transition, Transitions
-from vllm_watch.core.changes import Due
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.due import Due
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor
 

@@ -1,18 +1,11 @@
-"""Which servers have changed, which must be checked now, and the time that all logs cover."""
+"""Which servers have changed, and the time that all logs cover."""
 
 from __future__ import annotations
-
-import math
-from heapq import heappop, heappush
 
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vllm_watch.core.store import Server
-
-
-_ROUNDING = 0.001
-"""Seconds by which a server is due early: sums of clocks are rounded."""
 
 
 class Changes:
@@ -34,30 +27,6 @@ class Changes:
             if server.revision <= revision:
                 break
             found.append(server)
-        return found
-
-
-class Due:
-    """When each server must be checked even if nothing is written."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
-        self._order: list[tuple[float, str]] = []
-        """A heap, the soonest first; entries that `_until` lacks are outdated."""
-
-    def put(self, source: str, until: float) -> None:
-        """Set when a server must be checked, in our clock; ∞: only if it has news."""
-        self._until[source] = until
-        if until < math.inf:
-            heappush(self._order, (until, source))
-
-    def take(self, moment: float) -> set[str]:
-        """Return the servers that are due and forget their times: the caller sets new ones."""
-        found = set()
-        while self._order and self._order[0][0] <= moment + _ROUNDING:
-            until, source = heappop(self._order)
-            if until == self._until[source]:
-                found.add(source)
         return found
 
 

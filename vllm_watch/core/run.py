@@ -13,7 +13,6 @@ from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.eagermode import eager
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.origin import Origin
@@ -191,6 +190,8 @@ class Run:
                 self.progress = (event, arrived)
             return
         if self.configuration.enforce_eager:
+            from vllm_watch.core.eagermode import eager
+
             event = eager(event)
         if event.time is not None:
             self.stamp(event.time)

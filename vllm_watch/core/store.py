@@ -7,12 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 from vllm_watch.core.answered import AnsweredTable
-from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.changes import Changes, TimeSpan
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.hints import TypeAlias
-from vllm_watch.core.linecounts import counted
+from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
 from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.news import (
@@ -28,7 +26,6 @@ from vllm_watch.core.news import (
     PastComplete,
     ZoneFound,
 )
-from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.records import (
@@ -44,6 +41,9 @@ from vllm_watch.core.records import (
 )
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import StepTable
+
+if TYPE_CHECKING:
+    from vllm_watch.core.benchmark import Benchmark
 
 Judge: TypeAlias = "Callable[[Server, Run], None]"
 
@@ -105,6 +105,8 @@ class Server:
         while number > self.run.number:
             self.runs.append(self._new(self.run.number + 1))
             if self.keep is not None and self.keep.forgets:
+                from vllm_watch.core.olderruns import make_room
+
                 make_room(self.runs, self.keep)
         return self.runs[max(0, number - self.runs[0].number)]
 
@@ -280,6 +282,8 @@ class Store:
                     self._rename(server, item)
             case EngineRow():
                 if item.origin == "line":
+                    from vllm_watch.core.linecounts import counted
+
                     item = counted(item, server.run_at(item.time).series.get(item.engine))
                 server.recording.add(item)
             case GpuRow():
@@ -295,6 +299,8 @@ class Store:
         if keep is None or newest is None or len(server.runs) == 1:
             return
         if newest - server.aged >= keep.full_seconds / 24:
+            from vllm_watch.core.olderruns import age
+
             server.aged = newest
             age(server.runs, keep)
 

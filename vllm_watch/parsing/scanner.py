@@ -18,7 +18,6 @@ from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.latencyline import companion_record
 from vllm_watch.parsing.requestlines import RequestLines
 from vllm_watch.parsing.scan import Scan, Walk
 from vllm_watch.parsing.skippedlines import STAMP_LENGTH, DullLines, Place
@@ -325,6 +324,8 @@ class Scanner:
             return Sample(time, stats.engine or 0, stats.values, writer=writer)
         companion = self._formats.companion_of(envelope.file, body)
         if companion is not None:
+            from vllm_watch.parsing.latencyline import companion_record
+
             return companion_record(companion, time)
         event = self._error(envelope, body, time, self._formats.event_of(envelope, body, time))
         return replace(event, twin=True) if event is not None and self._twin else event

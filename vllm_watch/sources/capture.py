@@ -6,7 +6,6 @@ import os
 from datetime import tzinfo
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.zones import parse_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,8 @@ def capture_of(log: str) -> Capture:
     if not os.path.exists(path):
         return Capture()
     import tomllib  # 3 ms, and few logs have one
+
+    from vllm_watch.core.zones import parse_zone
 
     try:
         with open(path, "rb") as file:

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from operator import attrgetter
 
 from vllm_watch.actions.silences import Key
-from vllm_watch.core.changes import Due
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.due import Due
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
