@@ -12,8 +12,17 @@ import pytest
 from textual.geometry import Region
 
 from tests.logs import FIXTURES, at, log_of
-from tests.tui.screens import Wall, monitor_from, monitor_of, server_of, until, view_at
-from tests.tui.test_app import dashboard, live, view
+from tests.tui.screens import (
+    SETTINGS,
+    Wall,
+    monitor_from,
+    monitor_of,
+    replay_app,
+    server_of,
+    until,
+    view_at,
+)
+from tests.tui.test_app import KILLED, TWO_ENGINES, dashboard, live, running, view
 from vllm_watch.config import CostSettings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import Block, News
@@ -29,6 +38,7 @@ from vllm_watch.tui import fleetrows, viewmaker
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.eventlines import EventLine, newest_lines
 from vllm_watch.tui.messages import NewsRead
+from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.requestfacts import cost_facts
 from vllm_watch.tui.rows import make_row
 from vllm_watch.tui.screenview import Choices
@@ -37,6 +47,7 @@ from vllm_watch.tui.timeline import STEPS, Timeline
 from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets import fleet
 from vllm_watch.tui.widgets.chartpane import ChartPane
+from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.pane import Pane
 
 
@@ -314,3 +325,24 @@ async def test_what_arrives_is_applied_in_turns_and_keys_come_between(
         app._take_in(NewsRead(tuple(news_of(server, at("08:54:22") + n) for n in range(5))))
         assert len(server.run.series[0]) == 1
         await until(pilot, lambda: len(server.run.series[0]) == 5)
+
+
+@pytest.mark.parametrize("width", [160, 120, 90])
+async def test_kept_cells_of_rows_are_those_of_rows_drawn_whole(width: int) -> None:
+    """Ages, numbers, states and the engines of a server change; nothing old stays in a row."""
+    wall = Wall()
+    app = replay_app(KILLED, TWO_ENGINES, start="2026-11-23 08:50:00", wall=wall)
+    async with running(app, (width, 40)) as pilot:
+        seen = set()
+        for step in range(60):
+            if step in (10, 35):
+                await pilot.press("e")
+            wall.now += 0.2  # four seconds of the replay
+            dashboard(app).draw()
+            await pilot.pause()
+            pane = app.screen.query_one(Fleet)
+            whole = Fleet(SETTINGS.health)
+            lines = whole.lines(view(app), width, pane.size.height, palette_of(pane.app))
+            assert pane.text.split("\n")[: len(lines)] == [line.plain for line in lines]
+            seen.add(pane.text)
+        assert len(seen) > 25

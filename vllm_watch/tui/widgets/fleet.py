@@ -13,6 +13,7 @@ from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core import figures
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.states import OVER
 from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.chosen import choose, chosen
@@ -180,8 +181,16 @@ class Fleet(TimedPane, can_focus=True):
             steps = view.drawings.ribbon(row.source, row.engine, cells)
             return ribbon_text(steps, table.palette, view.drawings.cursor_step(cells))
 
-        drawer = table.drawer(ribbon)
-        line = self._cells(view, row, table.columns, drawer, table.width, table.palette)
+        drawer, columns = table.drawer(ribbon), table.columns
+        if columns[-1].key != "age" or _is_wordy(row):
+            line = self._cells(view, row, columns, drawer, table.width, table.palette)
+            return _grounded(line, row, chosen, table.width, table.palette)
+        key = _cells_key(view, row)
+        cells = table.drawn.get(key)
+        if cells is None:
+            cells = self._cells(view, row, columns[:-1], drawer, table.width, table.palette)
+            table.keep(key, cells)
+        line = cells + drawer.draw(row, columns[-1:])
         return _grounded(line, row, chosen, table.width, table.palette)
 
     @staticmethod
@@ -197,7 +206,7 @@ class Fleet(TimedPane, can_focus=True):
         line = Text(end="")
         line.append_text(drawer.shape(row))
         line.append(" ")
-        if row.engine is not None or row.state.name not in WORDY_STATES:
+        if not _is_wordy(row):
             return line + drawer.draw(row, columns)
         lead = [column for column in columns if column.key not in TAIL]
         if row.state.name not in OVER:
@@ -325,16 +334,20 @@ class Fleet(TimedPane, can_focus=True):
         self.action_cursor(-1)
 
 
+def _is_wordy(row: Row) -> bool:
+    """Return whether words replace a row's numbers."""
+    return row.engine is None and row.state.name in WORDY_STATES
+
+
+def _cells_key(view: ScreenView, row: Row) -> Hashable:
+    """Return the inputs of a row's cells before its age."""
+    ribbon = view.drawings.ribbon_key(row.source)
+    return row.serial or replace(row, moment=0.0, age=None), row.engine, row.silenced, ribbon
+
+
 def _row_key(view: ScreenView, row: Row) -> Hashable:
     """Return the inputs of a row's drawing besides the table's width, colours and names."""
-    return (
-        row.serial or row,
-        row.engine,
-        row.silenced,
-        figures.age(row.age),
-        past_words(row),
-        view.drawings.ribbon_key(row.source),
-    )
+    return _cells_key(view, row), figures.age(row.age), past_words(row)
 
 
 def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:
