@@ -81,12 +81,12 @@ class Judgement:
         self._recorded: dict[tuple[str, int], Watches] = {}
         self._answers = AnswerAlerts()
         self._step_alerts = StepAlerts()
-        self._beginnings = 0
-        """How often alerts were replaced because earlier rows were judged again."""
-        self._sorted: tuple[tuple[int, int], list[AlertSpan]] = ((-1, 0), [])
-        """The alerts in order, cached until one changes …"""
-        self._looked_at = -1
-        """… and the revision up to which none had changed."""
+        self._changes = 0
+        """Grows with every change of an alert."""
+        self._sorted: tuple[int, list[AlertSpan]] = (-1, [])
+        """The alerts in order, cached until one changes."""
+        self._trending: set[int] = set()
+        """The engines that may have trends: few do, and all others need not be asked."""
 
     @property
     def facts(self) -> Values:
@@ -101,17 +101,12 @@ class Judgement:
 
     def spans(self) -> list[AlertSpan]:
         """Return every alert of the run, in the order in which they fired."""
-        if self._looked_at == self.revision:
-            return self._sorted[1]
-        self._looked_at = self.revision
-        whole = self._server.state.alerts
-        watches = [marks.state.watches for marks in self._engines.values()]
-        watches += [whole.watches, *self._recorded.values()]
-        changes = whole.changes + sum([one.changes for one in watches])
-        if self._sorted[0] != (key := (self._beginnings, changes)):
-            lists = [one.spans for one in watches]
+        if self._sorted[0] != self._changes:
+            whole = self._server.state.alerts
+            lists = [marks.state.watches.spans for marks in self._engines.values()]
+            lists += [whole.watches.spans, *[one.spans for one in self._recorded.values()]]
             lists += [whole.silences, self._answers.spans, self._step_alerts.spans]
-            self._sorted = key, sorted(chain(*lists), key=attrgetter("fired"))
+            self._sorted = self._changes, sorted(chain(*lists), key=attrgetter("fired"))
         return self._sorted[1]
 
     def firing(self, time: float) -> list[AlertSpan]:
@@ -125,8 +120,8 @@ class Judgement:
 
     def trend_spans(self, engines: Collection[int]) -> list[TrendSpan]:
         """Return the trends of some engines, engine by engine, as they became certain."""
-        known = self._engines.items()
-        return [span for e, marks in known if e in engines for span in marks.state.trend.spans]
+        known = sorted(self._trending.intersection(engines)) if self._trending else ()
+        return [span for engine in known for span in self._engines[engine].state.trend.spans]
 
     def remember(self, figures: Callable[[AlertSpan, list[AlertSpan]], AlertSpan]) -> None:
         """Keep the figures of the moments of alerts, because their samples are thinned next."""
@@ -184,24 +179,19 @@ class Judgement:
             del marks.state.watches.spans[:-REST_SPANS]
             if over:
                 marks.state.signals.rates = array("d")
-        self._forget_marks()
+            marks.forget([True] * len(marks.states))
+        self._server.forget([True] * len(self._server.states))
         self._replaced()
 
     def _replaced(self) -> None:
         """Note that alerts are others than before."""
-        self._beginnings += 1
+        self._changes += 1
         self.revision += 1
 
     def _forget_texts(self) -> None:
         """Forget cached texts of rows that are judged again."""
         self.certain_trends.clear()
         self.alert_texts.clear()
-
-    def _forget_marks(self) -> None:
-        """Forget the states of earlier rows."""
-        for marks in self._engines.values():
-            marks.forget([True] * len(marks.states))
-        self._server.forget([True] * len(self._server.states))
 
     @property
     def beginnings(self) -> int:
@@ -212,7 +202,7 @@ class Judgement:
         """Judge everything new or changed; return whether there was anything."""
         beside = self._answers.advance(self.run, self.plan)
         beside |= self._step_alerts.advance(self.run, self.plan)
-        self._beginnings += beside
+        self._changes += beside
         changed = self._extend_rows() or beside
         self.revision += changed
         return changed
@@ -274,7 +264,9 @@ class Judgement:
             rules, health = self.plan.recorded[scope], self.plan.settings.health
             engine = number if scope == "recorded" else WHOLE_SERVER
             watches = self._recorded[scope, number] = Watches(engine, rules, health)
+        self._changes -= watches.changes
         watches.step(time, signals.get, idle=False)
+        self._changes += watches.changes
         self.revision += 1
         for at, span in enumerate(watches.spans):
             if span.fired == time and span.figures is None:
@@ -293,13 +285,14 @@ class Judgement:
             marks.forget([state.row < series.folded for state in marks.states])
         if marks.state.row > row + offset:
             found = marks.back([state.row <= row + offset for state in marks.states])
-            self._beginnings += 1
+            self._changes += 1
             if not found and marks.state.trend.times:
                 # Rows before all saved states keep their judgement.
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late row
         rows: list[Row] = []
+        changes = marks.state.watches.changes
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
@@ -312,6 +305,9 @@ class Judgement:
             else:
                 state.advance(*columns_of(series, first, stop), facts)
             marks.count = state.row
+        self._changes += marks.state.watches.changes - changes
+        if marks.state.trend.spans:
+            self._trending.add(engine)
         return rows
 
     # --- all engines together -----------------------------------------------------------------
@@ -334,7 +330,7 @@ class Judgement:
 
         if not fits(marks.state):
             self._forget_texts()
-            self._beginnings += 1
+            self._changes += 1
             if not marks.back([fits(state) for state in marks.states]):
                 for engine, known in marks.state.alerts.rounds.engines.items():
                     one = series[engine]
@@ -342,7 +338,9 @@ class Judgement:
                     marks.state.rows[engine] = place + one.offset
                 marks.forget([True])
         marks.put(len(series))
+        before = marks.state.alerts.watches.changes
         self._judge_server(marks.state, stepped)
+        self._changes += marks.state.alerts.watches.changes - before
         marks.count = sum(marks.state.rows.values())
 
     def _judge_server(self, state: ServerState, stepped: _Stepped) -> None:

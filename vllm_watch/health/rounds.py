@@ -231,8 +231,6 @@ class ServerAlerts:
         """Alerts about engines that wrote nothing while others were busy."""
         self.silent: set[int] = set()
         """The engines with an alert that has not ended."""
-        self.changes = 0
-        """Grows with every change of `silences`."""
 
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
@@ -272,7 +270,7 @@ class ServerAlerts:
             self.silent.add(engine)
             self.silences.append(AlertSpan(self.plan.silence, engine, since, time))
             del self.silences[:-MOST_SPANS]
-            self.changes += 1
+            self.watches.changes += 1
 
     def heard(self, engine: int, time: float) -> None:
         """End the alert of an engine that writes again."""
@@ -282,4 +280,4 @@ class ServerAlerts:
         for at, span in enumerate(self.silences):
             if span.engine == engine and span.until is None:
                 self.silences[at] = replace(span, until=max(time, span.fired))
-                self.changes += 1
+                self.watches.changes += 1
