@@ -13,7 +13,7 @@ from tests.logs import at, judged, log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.reports.benchmarks import BenchmarkError, load_benchmarks
-from vllm_watch.tui.chartasked import Asked
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.charttable import CHART_NAMES
 
@@ -129,7 +129,7 @@ def test_on_the_charts(tmp_path: Path) -> None:
     monitor.store.benchmarks = tuple(load_benchmarks(saved(tmp_path, vllm_result())))
     (server,) = monitor.store.servers.values()
     begin, end = at("08:50:00"), at("08:58:00")
-    spec = chart_spec(Asked(monitor, server, None, begin, end, end), CHART_NAMES[0])
+    spec = chart_spec(ChartScope(monitor, server, None, begin, end, end), CHART_NAMES[0])
     zone = spec.zones[-1]
     assert (zone.begin, zone.end, zone.label) == (at("08:56:40"), at("08:57:30"), "bench")
 

@@ -85,15 +85,15 @@ def test_figures_are_those_of_the_window() -> None:
 
 def test_findings_end_with_the_server_and_begin_with_their_evidence() -> None:
     view = view_at(monitor_of("h100_saturated_then_killed"), "08:52:30")
-    asked = view.drawings.asked()
-    assert asked is not None
-    found = {told.title.partition(":")[0]: told for told in findings_in(view, asked)}
+    scope = view.drawings.scope()
+    assert scope is not None
+    found = {told.title.partition(":")[0]: told for told in findings_in(view, scope)}
     full = found["KV cache full"]
     assert full.since == at("08:50:41")
     assert full.until == pytest.approx(at("08:51:43"), abs=3)
 
 
 def test_one_engine_is_not_drawn_apart() -> None:
-    asked = view_at(monitor_of("h100_saturated_then_killed"), "08:51:35").drawings.asked()
-    assert asked is not None
-    assert engines_spec(asked, "kv", None) is None
+    scope = view_at(monitor_of("h100_saturated_then_killed"), "08:51:35").drawings.scope()
+    assert scope is not None
+    assert engines_spec(scope, "kv", None) is None

@@ -19,10 +19,10 @@ from vllm_watch.core.series import Series
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui import chartdata
-from vllm_watch.tui.chartasked import Asked, batch_limit
 from vllm_watch.tui.chartdata import MOST_ROWS, curve, pace_line
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.chartscope import ChartScope, batch_limit
 from vllm_watch.tui.chartspecs import chart_spec, marks
 from vllm_watch.tui.charttable import CHART_NAMES
 
@@ -70,8 +70,8 @@ def test_alerts_and_death_stand_on_the_axis() -> None:
 
 def specs_of(monitor: Monitor, window: tuple[float, float], **how: bool) -> dict[str, ChartSpec]:
     server = server_of(monitor)
-    asked = Asked(monitor, server, None, *window, window[1])
-    return {name: chart_spec(asked, name, **how) for name in CHART_NAMES}
+    scope = ChartScope(monitor, server, None, *window, window[1])
+    return {name: chart_spec(scope, name, **how) for name in CHART_NAMES}
 
 
 def test_the_charts_and_their_lines() -> None:
@@ -282,8 +282,8 @@ def test_the_work_of_drawing_all_there_is_does_not_grow_with_it(
         server = server_of(monitor)
 
         def points(end: float, monitor: Monitor = monitor, server: Server = server) -> int:
-            asked = Asked(monitor, server, None, 0.0, end, end)
-            specs = [chart_spec(asked, name) for name in names]
+            scope = ChartScope(monitor, server, None, 0.0, end, end)
+            specs = [chart_spec(scope, name) for name in names]
             return sum(len(line.times) for spec in specs for line in spec.lines)
 
         points(10.0 * rounds)

@@ -13,8 +13,8 @@ from vllm_watch.core.recorded import EngineRow, Latency
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.reading import read_saved
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartsources import latency
 from vllm_watch.tui.chartspecs import chart_spec
 
@@ -27,7 +27,7 @@ def pace(log: Path, *window: datetime) -> ChartSpec:
     monitor: Monitor = read_saved([str(log)], formats(), Settings()).monitor
     (server,) = monitor.store.servers.values()
     begin, end = (moment.timestamp() for moment in window)
-    return chart_spec(Asked(monitor, server, None, begin, end, end), "pace")
+    return chart_spec(ChartScope(monitor, server, None, begin, end, end), "pace")
 
 
 def test_a_recorded_server_shows_median_and_p95() -> None:
@@ -58,8 +58,8 @@ def test_several_engines_are_weighed_by_their_measurements() -> None:
     monitor = Monitor(Settings())
 
     def values(engine: int | None) -> list[float | None]:
-        asked = Asked(monitor, server, engine, 0.0, 200.0, 200.0)
-        (median,) = latency("itl_s").lines(asked)
+        scope = ChartScope(monitor, server, engine, 0.0, 200.0, 200.0)
+        (median,) = latency("itl_s").lines(scope)
         return list(median.values)
 
     assert values(None) == [pytest.approx(12.5)]

@@ -15,9 +15,9 @@ from tests.tui.screens import monitor_from, monitor_of
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import stamp_time
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartcommands import toggled, unknown_charts
 from vllm_watch.tui.charts import ChartSpec
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.charttable import CHART_NAMES, CHARTS, charts_of
 
@@ -33,7 +33,7 @@ def only(monitor: Monitor) -> Server:
 
 
 def drawn(monitor: Monitor, name: str, window: tuple[float, float]) -> ChartSpec:
-    return chart_spec(Asked(monitor, only(monitor), None, *window, window[1]), name)
+    return chart_spec(ChartScope(monitor, only(monitor), None, *window, window[1]), name)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from tests.tui.screens import monitor_of, view_at
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_panel
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
@@ -24,6 +23,7 @@ from vllm_watch.tui.charts.fills import Area, eighths_of, fill, stack
 from vllm_watch.tui.charts.ribbon import ROLES, Step, draw_ribbon, ribbon_text
 from vllm_watch.tui.charts.sampled import Level, levels
 from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH, mixed
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.palette import THEME, roles_of
 from vllm_watch.tui.ribbons import ribbon_steps
 
@@ -242,7 +242,7 @@ def server_of(capture: str) -> tuple[Server, list[Step]]:
 
 def steps_of(monitor: Monitor, begin: float, end: float, steps: int) -> tuple[Step, ...]:
     (server,) = monitor.store.servers.values()
-    return ribbon_steps(Asked(monitor, server, None, begin, end, end), steps)
+    return ribbon_steps(ChartScope(monitor, server, None, begin, end, end), steps)
 
 
 def test_a_ribbon_shows_what_the_server_was_in_each_step() -> None:

@@ -11,9 +11,9 @@ from vllm_watch.core.percentiles import median
 from vllm_watch.core.states import OVER
 from vllm_watch.core.ticks import decimals_for, value_text
 from vllm_watch.health.rules import SEVERITIES
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.charts.thin import known, nearest, newest
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.charttable import CHART_BY_NAME
 from vllm_watch.tui.screenview import ScreenView
 
@@ -33,15 +33,15 @@ class FindingSpan:
     title: str
 
 
-def engines_spec(asked: Asked, name: str, cursor: float | None) -> ChartSpec | None:
+def engines_spec(scope: ChartScope, name: str, cursor: float | None) -> ChartSpec | None:
     """Return a chart's first line for each engine, None if there is only one."""
     chart = CHART_BY_NAME[name]
-    engines = asked.server.run_at(asked.known).engines
-    if len(engines) < 2 or asked.engine is not None:
+    engines = scope.server.run_at(scope.known).engines
+    if len(engines) < 2 or scope.engine is not None:
         return None
     each: list[tuple[int, Line]] = []
     for engine in engines:
-        lines = chart.lines(replace(asked, engine=engine))
+        lines = chart.lines(replace(scope, engine=engine))
         if lines and any(value is not None for value in lines[0].values):
             each.append((engine, lines[0]))
     if not each:
@@ -56,7 +56,7 @@ def engines_spec(asked: Asked, name: str, cursor: float | None) -> ChartSpec | N
     what = each[0][1].name.partition("|")[0]
     return ChartSpec(
         f"Each engine: {what}|Each engine" if what else "Each engine",
-        chart.unit, asked.start, asked.end, drawn, y_max=chart.y_max, cursor=cursor,
+        chart.unit, scope.start, scope.end, drawn, y_max=chart.y_max, cursor=cursor,
         note=f"{len(each)} engines",
     )  # fmt: skip
 
@@ -110,30 +110,30 @@ def figure_rows(spec: ChartSpec) -> list[tuple[str, ...]]:
     return rows
 
 
-def findings_in(view: ScreenView, asked: Asked) -> list[FindingSpan]:
+def findings_in(view: ScreenView, scope: ChartScope) -> list[FindingSpan]:
     """Return the findings of the window's runs that overlap it, the worst first."""
     found = sorted(
-        _finding_spans(view, asked), key=lambda one: (-SEVERITIES.index(one.severity), one.since)
+        _finding_spans(view, scope), key=lambda one: (-SEVERITIES.index(one.severity), one.since)
     )
     return list(dict.fromkeys(found))
 
 
-def _finding_spans(view: ScreenView, asked: Asked) -> Iterator[FindingSpan]:
-    monitor, server, live = asked.monitor, asked.server, view.mode == "LIVE"
+def _finding_spans(view: ScreenView, scope: ChartScope) -> Iterator[FindingSpan]:
+    monitor, server, live = scope.monitor, scope.server, view.mode == "LIVE"
     row = view.selected_row
     ended = row.state.since if row is not None and row.state.name in OVER else None
     for run in server.runs:
-        now = run is server.run_at(asked.known)
-        if run.first_stamp is None or run.first_stamp > asked.known:
+        now = run is server.run_at(scope.known)
+        if run.first_stamp is None or run.first_stamp > scope.known:
             continue
-        if run.newest_stamp is not None and run.newest_stamp < asked.start and not now:
+        if run.newest_stamp is not None and run.newest_stamp < scope.start and not now:
             continue
         saved = not now or (row is not None and row.saved)
-        findings = monitor.findings(server, run, now=asked.known, live=live, saved=saved)
+        findings = monitor.findings(server, run, now=scope.known, live=live, saved=saved)
         for finding in findings:
             for since, until in finding.lasted:
-                begin = asked.start if since is None else since
-                end = until if until is not None else (ended if now else None) or asked.known
+                begin = scope.start if since is None else since
+                end = until if until is not None else (ended if now else None) or scope.known
                 end = max(begin, end)
-                if finding.severity != "note" and begin <= asked.known and end >= asked.start:
+                if finding.severity != "note" and begin <= scope.known and end >= scope.start:
                     yield FindingSpan(begin, end, finding.severity, finding.title)

@@ -15,9 +15,9 @@ from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 from vllm_watch.core.store import Server
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartdata import http_line, pace_line, per_request_line
 from vllm_watch.tui.charts import Line
+from vllm_watch.tui.chartscope import ChartScope
 
 TIMES_WINDOW = 60.0
 """Seconds over which mean times of requests are computed."""
@@ -34,7 +34,7 @@ Lines = tuple[Line, ...]
 class Source:
     """Some lines of a chart."""
 
-    lines: Callable[[Asked], Lines]
+    lines: Callable[[ChartScope], Lines]
     since: Callable[[Server], float]
     """Epoch seconds in the log's own clock since which it has data; infinity if it never has."""
 
@@ -56,7 +56,7 @@ def logged(
     if metric not in METRIC_BY_NAME:
         raise ValueError(f"no metric {metric!r} for a chart: see METRICS of core/metrics.py")
     return Source(
-        lambda asked: (asked.line(metric, name, role, marker, scale),),
+        lambda scope: (scope.line(metric, name, role, marker, scale),),
         lambda server: min(
             (_first(run, series, engine, metric, zeros)
              for run in server.runs for engine, series in run.series.items()),
@@ -84,9 +84,9 @@ def _first(run: Run, series: Series, engine: int, metric: str, zeros: bool) -> f
 def pace() -> Source:
     """Return the time between two tokens: median and p95 as recorded, else an estimate."""
 
-    def lines(asked: Asked) -> Lines:
-        recorded = latency("itl_s").lines(asked)
-        return recorded or (pace_line(asked.server, asked.engine, asked.known_span),)
+    def lines(scope: ChartScope) -> Lines:
+        recorded = latency("itl_s").lines(scope)
+        return recorded or (pace_line(scope.server, scope.engine, scope.known_span),)
 
     return Source(lines, logged("generation_tps").since)
 
@@ -94,7 +94,7 @@ def pace() -> Source:
 def per_request() -> Source:
     """Return tokens per second of each running request."""
     return Source(
-        lambda asked: (per_request_line(asked.server, asked.engine, asked.known_span),),
+        lambda scope: (per_request_line(scope.server, scope.engine, scope.known_span),),
         logged("generation_tps").since,
     )
 
@@ -102,12 +102,12 @@ def per_request() -> Source:
 def latency(name: str) -> Source:
     """Return median and p95 of a recorded latency, in milliseconds."""
 
-    def lines(asked: Asked) -> Lines:
-        recorded = asked.server.recording.latencies.items()
-        tables = [table for number, table in recorded if asked.engine in (None, number)]
+    def lines(scope: ChartScope) -> Lines:
+        recorded = scope.server.recording.latencies.items()
+        tables = [table for number, table in recorded if scope.engine in (None, number)]
         found = []
         for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots")):
-            points = latency_curve(tables, f"{name}_{part}", asked.known_span)
+            points = latency_curve(tables, f"{name}_{part}", scope.known_span)
             if points:
                 times, seconds = zip(*points, strict=True)
                 values = [each * 1000 for each in seconds]
@@ -123,20 +123,22 @@ def latency(name: str) -> Source:
 def gpus(value: str, scale: float = 1.0) -> Source:
     """Return a recorded value of each GPU."""
 
-    def lines(asked: Asked) -> Lines:
-        tables = sorted(asked.server.recording.gpus.items())[:MOST_GPUS]
+    def lines(scope: ChartScope) -> Lines:
+        tables = sorted(scope.server.recording.gpus.items())[:MOST_GPUS]
         known = [(gpu, table) for gpu, table in tables if value in table.columns]
         alone = len(known) == 1
         return tuple(
-            _gpu_line(asked, table, value, scale, "" if alone else f"GPU {gpu}|{gpu}", role)
+            _gpu_line(scope, table, value, scale, "" if alone else f"GPU {gpu}|{gpu}", role)
             for (gpu, table), role in zip(known, _GPU_ROLES, strict=False)
         )
 
     return Source(lines, lambda server: _begins(server.recording.gpus.values(), value))
 
 
-def _gpu_line(asked: Asked, table: Table, value: str, scale: float, name: str, role: str) -> Line:
-    first, last = table.span(asked.start - ROWS_APART, asked.known)
+def _gpu_line(
+    scope: ChartScope, table: Table, value: str, scale: float, name: str, role: str
+) -> Line:
+    first, last = table.span(scope.start - ROWS_APART, scope.known)
     values = [None if each is None else each * scale for each in table.values(value, first, last)]
     marker = "line" if role in _GPU_ROLES[::2] else "dots"
     return Line(name, table.times[first:last], values, role, marker, ROWS_APART)
@@ -150,9 +152,9 @@ def _begins(tables: object, value: str) -> float:
 def answers() -> Source:
     """Return requests answered well per second, and those that were not."""
 
-    def lines(asked: Asked) -> Lines:
-        good = http_line(asked.server, "answered", "ok", "primary", "up", asked.known_span)
-        bad = [each.values for each in errors().lines(asked)]
+    def lines(scope: ChartScope) -> Lines:
+        good = http_line(scope.server, "answered", "ok", "primary", "up", scope.known_span)
+        bad = [each.values for each in errors().lines(scope)]
         both = [(one or 0.0) + (other or 0.0) for one, other in zip(*bad, strict=True)]
         return good, Line("errors|err", good.times, both, "critical", "down", good.gap_s)
 
@@ -163,8 +165,8 @@ def errors() -> Source:
     """Return requests answered with an error per second, by status."""
     kinds = (("refused", "4xx", "warning"), ("failed", "5xx", "critical"))
     return Source(
-        lambda asked: tuple(
-            http_line(asked.server, what, name, role, "fill", asked.known_span)
+        lambda scope: tuple(
+            http_line(scope.server, what, name, role, "fill", scope.known_span)
             for what, name, role in kinds
         ),
         lambda server: _answered(server, (1, 2)),
@@ -185,20 +187,20 @@ def _answered(server: Server, kinds: tuple[int, ...]) -> float:
 def request_times() -> Source:
     """Return how long requests waited and ran, estimated (Little's law), over the last minute."""
 
-    def lines(asked: Asked) -> Lines:
+    def lines(scope: ChartScope) -> Lines:
         times: list[float] = []
         queue: list[float | None] = []
         running: list[float | None] = []
-        for run in asked.server.runs:
-            evidence = evidence_of(run, asked.start - run.cadence - 2 * TIMES_WINDOW)
-            for at in _stamps(run, asked):
+        for run in scope.server.runs:
+            evidence = evidence_of(run, scope.start - run.cadence - 2 * TIMES_WINDOW)
+            for at in _stamps(run, scope):
                 found, _, _ = evidence.over(at - TIMES_WINDOW, at)
                 times.append(at)
                 known = found is not None and found.queue is not None
                 queue.append(found.queue if found is not None else None)
                 ran = found.request - (found.queue or 0.0) if found is not None and known else None
                 running.append(ran)
-        gap = SILENCE_CADENCES * max(10.0, asked.server.run.cadence)
+        gap = SILENCE_CADENCES * max(10.0, scope.server.run.cadence)
         return (
             Line("running|run", times, running, "primary", "fill", gap),
             Line("queue", times, queue, "warning", "fill", gap),
@@ -210,17 +212,17 @@ def request_times() -> Source:
     return Source(lines, since)
 
 
-def _stamps(run: Run, asked: Asked) -> Iterator[float]:
+def _stamps(run: Run, scope: ChartScope) -> Iterator[float]:
     for at in run.stamps():
-        if asked.start - run.cadence <= at <= asked.known:
+        if scope.start - run.cadence <= at <= scope.known:
             yield at
 
 
 def step_time() -> Source:
     """Return milliseconds of a step, if the log has iteration details."""
 
-    def lines(asked: Asked) -> Lines:
-        points = [(at, 1000 * engines / steps) for at, engines, steps, _, _ in _steps(asked)]
+    def lines(scope: ChartScope) -> Lines:
+        points = [(at, 1000 * engines / steps) for at, engines, steps, _, _ in _steps(scope)]
         return (_line(points, "", "note"),)
 
     return Source(lines, _steps_since)
@@ -229,8 +231,8 @@ def step_time() -> Source:
 def step_tokens() -> Source:
     """Return tokens of answers and of prompts in a step."""
 
-    def lines(asked: Asked) -> Lines:
-        seconds = list(_steps(asked))
+    def lines(scope: ChartScope) -> Lines:
+        seconds = list(_steps(scope))
         return (
             _line([(at, made / steps) for at, _, steps, made, _ in seconds],
                   "generated|gen", "primary"),
@@ -253,15 +255,15 @@ def _steps_since(server: Server) -> float:
     )
 
 
-def _steps(asked: Asked) -> Iterator[tuple[float, int, int, int, int]]:
+def _steps(scope: ChartScope) -> Iterator[tuple[float, int, int, int, int]]:
     """Yield seconds of work: time, engines, steps, generated tokens and prompt tokens."""
     found: dict[float, tuple[int, int, int, int]] = {}
-    for run in asked.server.runs:
+    for run in scope.server.runs:
         for engine, steps in run.steps.items():
-            if asked.engine not in (None, engine):
+            if scope.engine not in (None, engine):
                 continue
             for at, row in steps.whole():
-                if asked.start - 1 <= at <= asked.known and row.steps:
+                if scope.start - 1 <= at <= scope.known and row.steps:
                     a, b, c, d = found.get(at, (0, 0, 0, 0))
                     found[at] = (a + 1, b + row.steps, c + row.generation_tokens,
                                  d + row.context_tokens)  # fmt: skip

@@ -10,8 +10,8 @@ from vllm_watch.health.alertfindings import shown_rises
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.health.spans import AlertSpan
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark, Zone
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.charttable import CHART_BY_NAME
 
 DIED = "died"
@@ -87,26 +87,26 @@ def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:
     return tuple(zones)
 
 
-def benchmark_zones(asked: Asked) -> tuple[Zone, ...]:
+def benchmark_zones(scope: ChartScope) -> tuple[Zone, ...]:
     """Return the benchmarks that ran against a server in a window."""
     zones = []
-    for benchmark in asked.monitor.store.benchmarks:
-        begin, end = benchmark.span(asked.server.clock.tz)
-        if benchmark.is_of(asked.server.known.model) and begin < asked.end and end > asked.start:
+    for benchmark in scope.monitor.store.benchmarks:
+        begin, end = benchmark.span(scope.server.clock.tz)
+        if benchmark.is_of(scope.server.known.model) and begin < scope.end and end > scope.start:
             zones.append(Zone(begin, end, benchmark.name, "benchmark_ground"))
     return tuple(zones)
 
 
-def chart_spec(asked: Asked, name: str, *, over: bool = False) -> ChartSpec:
+def chart_spec(scope: ChartScope, name: str, *, over: bool = False) -> ChartSpec:
     """Return one chart of a server; `over` if it has ended. `charttable` has the names."""
-    spec = CHART_BY_NAME[name].spec(asked)
+    spec = CHART_BY_NAME[name].spec(scope)
     return replace(
         spec,
-        marks=marks(asked.monitor, asked.server, *asked.known_span),
+        marks=marks(scope.monitor, scope.server, *scope.known_span),
         zones=(
-            *startup_zones(asked.server, *asked.window),
-            *benchmark_zones(asked),
+            *startup_zones(scope.server, *scope.window),
+            *benchmark_zones(scope),
         ),
-        empty=spec.empty or _why_empty(asked.server, *asked.window),
+        empty=spec.empty or _why_empty(scope.server, *scope.window),
         over=over,
     )

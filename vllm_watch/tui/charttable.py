@@ -9,9 +9,9 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import GIB
-from vllm_watch.tui.chartasked import Asked, batch_limit
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
 from vllm_watch.tui.charts.frame import LIMIT_REACH
+from vllm_watch.tui.chartscope import ChartScope, batch_limit
 from vllm_watch.tui.chartsources import (
     Lines,
     Source,
@@ -48,7 +48,7 @@ class Chart:
     y_max: float | None = None
     always: bool = False
     """Whether it is shown even without data."""
-    more: Callable[[Asked, ChartSpec], ChartSpec] | None = None
+    more: Callable[[ChartScope, ChartSpec], ChartSpec] | None = None
     """Adds parts that depend on the server or the settings: bands, limits, notes."""
     empty: str = ""
     """Its text without data; empty: why the server has no samples."""
@@ -58,27 +58,27 @@ class Chart:
         """Its title in full."""
         return self.title.partition("|")[0]
 
-    def lines(self, asked: Asked) -> Lines:
+    def lines(self, scope: ChartScope) -> Lines:
         """Return the lines of the chart."""
-        return tuple(line for source in self.sources for line in source.lines(asked))
+        return tuple(line for source in self.sources for line in source.lines(scope))
 
     def since(self, server: Server) -> float:
         """Return since when the chart has data of a server, in the log's own clock."""
         return min((source.since(server) for source in self.sources), default=math.inf)
 
-    def spec(self, asked: Asked) -> ChartSpec:
+    def spec(self, scope: ChartScope) -> ChartSpec:
         """Return the chart as it is drawn."""
-        lines = self.lines(asked)
+        lines = self.lines(scope)
         kind = "lines" if self.kind == "area" and len(lines) > 1 else self.kind
         spec = ChartSpec(
-            self.title, self.unit, *asked.window, lines, kind=kind, note=self.note,
+            self.title, self.unit, *scope.window, lines, kind=kind, note=self.note,
             y_max=self.y_max, empty=self.empty,
         )  # fmt: skip
-        return spec if self.more is None else self.more(asked, spec)
+        return spec if self.more is None else self.more(scope, spec)
 
 
-def _kv(asked: Asked, spec: ChartSpec) -> ChartSpec:
-    health = asked.monitor.settings.health
+def _kv(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
+    health = scope.monitor.settings.health
     low, high = health.kv_cache_low * 100, health.kv_cache_healthy_high * 100
     heat = (
         (0.0, "low"),
@@ -109,8 +109,8 @@ def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ..
     return (*both, both[0][1:2])
 
 
-def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
-    limit = batch_limit(asked.monitor, asked.server, asked.end)
+def _requests(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
+    limit = batch_limit(scope.monitor, scope.server, scope.end)
     ran = max((value for value in spec.lines[0].values if value is not None), default=0.0)
     if not limit or ran * LIMIT_REACH < limit:  # waiting requests, on top, have no limit
         return spec
@@ -118,13 +118,13 @@ def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
     return replace(spec, limits=(name,))
 
 
-def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
+def _pace(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     if len(spec.lines) > 1:
         return replace(spec, note="recorded")
     return replace(spec, note="estimated from the log|estimated|est.", estimated=True)
 
 
-def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
+def _http(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     """Without errors, give their half of the chart to the answers."""
     good, bad = spec.lines
     if any(bad.values):
@@ -133,13 +133,13 @@ def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
     return replace(spec, kind="area", lines=(line,), note="no errors")
 
 
-def _prefix(asked: Asked, spec: ChartSpec) -> ChartSpec:
-    good = asked.monitor.settings.health.prefix_cache_excellent * 100
-    spec = _percentage(asked, spec)
+def _prefix(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
+    good = scope.monitor.settings.health.prefix_cache_excellent * 100
+    spec = _percentage(scope, spec)
     return replace(spec, limits=(Limit(good, "excellent from"),))
 
 
-def _percentage(_: Asked, spec: ChartSpec) -> ChartSpec:
+def _percentage(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     """Let a scale end below 100 % if only its lower part is used."""
     known = (value for line in spec.lines for value in line.values if value is not None)
     highest = max(known, default=100.0)

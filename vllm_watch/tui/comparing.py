@@ -14,8 +14,8 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Line
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.charttable import CHART_BY_NAME
 
 if TYPE_CHECKING:
@@ -124,8 +124,10 @@ def curves(baseline: Side, candidate: Side) -> list[ChartSpec]:
         for monitor, (server, run), begin, words, (role, marker) in zip(
             monitors, both, begins, names, looks, strict=True
         ):
-            asked = Asked(monitor, _alone(server, run), None, begin, begin + length, begin + length)
-            lines = chart.lines(asked)
+            scope = ChartScope(
+                monitor, _alone(server, run), None, begin, begin + length, begin + length
+            )
+            lines = chart.lines(scope)
             drawn.append(_moved(lines[0], begin, words, role, marker))
         what = "Generation" if name == "throughput" else "Running" if name == "requests" else ""
         specs.append(

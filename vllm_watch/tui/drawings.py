@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING, TypeVar
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.spec import ChartSpec
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.ribbons import ribbon_steps
 from vllm_watch.tui.timeline import Window
@@ -50,36 +50,36 @@ class Drawings:
 
     def chart(self, name: str) -> ChartSpec | None:
         """Return a chart of the selected server, None without one."""
-        asked = self.asked()
-        if asked is None:
+        scope = self.scope()
+        if scope is None:
             return None
 
         def make() -> ChartSpec:
-            return chart_spec(asked, name, over=self.over)
+            return chart_spec(scope, name, over=self.over)
 
         spec = self._keep(self._data_key(name), make)
         cursor = self._cursor_in(self.span)
-        return spec if cursor is None else replace(spec, cursor=asked.server.clock.own(cursor))
+        return spec if cursor is None else replace(spec, cursor=scope.server.clock.own(cursor))
 
-    def asked(self) -> Asked | None:
+    def scope(self) -> ChartScope | None:
         """Return the server and the time range of a chart, None without a server.
 
         Of a server that has ended, nothing is known after its last line.
         """
-        asked = self._asked(self.source, self.engine, self.span)
-        if asked is None or not self.over:
-            return asked
-        run = asked.server.run_at(asked.known)
+        scope = self._scope(self.source, self.engine, self.span)
+        if scope is None or not self.over:
+            return scope
+        run = scope.server.run_at(scope.known)
         ends = [at for at in (run.newest_stamp, run.newest_arrival) if at is not None]
-        return replace(asked, known=min(asked.known, max(ends, default=asked.known)))
+        return replace(scope, known=min(scope.known, max(ends, default=scope.known)))
 
-    def _asked(self, source: str, engine: int | None, window: Window) -> Asked | None:
+    def _scope(self, source: str, engine: int | None, window: Window) -> ChartScope | None:
         """Return a server and a window of our clock in its own."""
         server = self._server(source)
         if self.monitor is None or server is None:
             return None
         own, known = server.clock.own_window(window), server.clock.own(self._until(window))
-        return Asked(self.monitor, server, engine, *own, known)
+        return ChartScope(self.monitor, server, engine, *own, known)
 
     def chart_key(self, name: str) -> tuple[object, ...]:
         """Return the key of a chart's cached picture."""
@@ -103,12 +103,12 @@ class Drawings:
 
     def ribbon(self, source: str, engine: int | None, steps: int) -> tuple[Step, ...]:
         """Return the states of a server or one of its engines in so many steps of the window."""
-        asked = self._asked(source, engine, self.window)
-        if asked is None:
+        scope = self._scope(source, engine, self.window)
+        if scope is None:
             return ()
 
         def make() -> tuple[Step, ...]:
-            return ribbon_steps(asked, steps)
+            return ribbon_steps(scope, steps)
 
         key = ("ribbon", source, self.window, self._stamp(source), engine, steps)
         return self._keep(key, make)

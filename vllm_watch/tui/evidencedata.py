@@ -10,8 +10,8 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartspecs import chart_spec
 
 _CHART_OF = {
@@ -53,7 +53,7 @@ def evidence_chart(
     if slower:  # compare with the first minutes
         start = min(start, min(server.run_at(moment).stamps(), default=start))
     name = "per_request" if slower else _CHART_OF.get(finding.metric or "", "throughput")
-    spec = chart_spec(Asked(monitor, server, engine, start, end, end), name)
+    spec = chart_spec(ChartScope(monitor, server, engine, start, end, end), name)
     if finding.since is None:
         return spec
     own = Mark(finding.since, finding.severity, GLYPHS[finding.severity])

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 from vllm_watch.core.store import Server
 from vllm_watch.health.statestretches import DEAD, OVER, states_with_work
-from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.chartscope import ChartScope
 
 
-def ribbon_steps(asked: Asked, steps: int) -> tuple[Step, ...]:
+def ribbon_steps(scope: ChartScope, steps: int) -> tuple[Step, ...]:
     """Return the states of a server, or of one of its engines, in so many steps of a time range.
 
     A step shows its most important state: an alert rather than work, work rather than idleness.
     """
-    if steps < 1 or not asked.end > asked.start:
+    if steps < 1 or not scope.end > scope.start:
         return ()
-    rates = _levels(asked, steps, "generation_tps")
-    loads = _sums(_levels(asked, steps, "running"), _levels(asked, steps, "waiting"))
-    rests = _rests(asked.server, asked.engine, asked.start)
+    rates = _levels(scope, steps, "generation_tps")
+    loads = _sums(_levels(scope, steps, "running"), _levels(scope, steps, "waiting"))
+    rests = _rests(scope.server, scope.engine, scope.start)
     lines = []
     for rate, load in zip(rates, loads, strict=True):
         if load is not None:  # an idle server writes nothing until there is work again
@@ -30,7 +30,7 @@ def ribbon_steps(asked: Asked, steps: int) -> tuple[Step, ...]:
         lines.append((known, bool(load or (rate and rate.high)), rests))
     # The step in which a server ended shows the state before.
     states = states_with_work(
-        asked.monitor, asked.server, asked.window, asked.known, lines, late=(DEAD, OVER)
+        scope.monitor, scope.server, scope.window, scope.known, lines, late=(DEAD, OVER)
     )
     return tuple(
         Step(rate.mean if rate and state not in (DEAD, OVER) else None, state)
@@ -51,9 +51,9 @@ def _rests(server: Server, engine: int | None, time: float) -> bool:
     return bool(loads) and not any(loads)
 
 
-def _levels(asked: Asked, steps: int, metric: str) -> list[Level | None]:
-    drawn = curve(asked.server, asked.engine, metric, *asked.known_span)
-    return levels(drawn.times, drawn.values, asked.window, steps, drawn.gap, drawn.weights)
+def _levels(scope: ChartScope, steps: int, metric: str) -> list[Level | None]:
+    drawn = curve(scope.server, scope.engine, metric, *scope.known_span)
+    return levels(drawn.times, drawn.values, scope.window, steps, drawn.gap, drawn.weights)
 
 
 def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[float | None]:

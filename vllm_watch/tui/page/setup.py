@@ -13,9 +13,9 @@ from vllm_watch.core.startup import phases_of
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.startline import flag_text, given_flags
 from vllm_watch.tui.cardfacts import capacity_facts
-from vllm_watch.tui.chartasked import batch_limit
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
+from vllm_watch.tui.chartscope import batch_limit
 from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part
 from vllm_watch.tui.widgets.bars import fill_role, kv_bar

@@ -44,20 +44,20 @@ class BigChart(ChartPane):
     @property
     def engines(self) -> bool:
         """Whether there are several engines to draw separately."""
-        asked = self.view.drawings.asked() if self.view is not None else None
-        return asked is not None and engines_spec(asked, self._chart, None) is not None
+        scope = self.view.drawings.scope() if self.view is not None else None
+        return scope is not None and engines_spec(scope, self._chart, None) is not None
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
         """Return the chart, below it the findings over time, and the figures of its lines."""
-        asked, spec = view.drawings.asked(), view.drawings.chart(self._chart)
-        if asked is None or spec is None:
+        scope, spec = view.drawings.scope(), view.drawings.chart(self._chart)
+        if scope is None or spec is None:
             return []
         apart = None
         if self.mode != MODES[0]:
-            apart = engines_spec(asked, self._chart, spec.cursor)
-        spans = findings_in(view, asked)[: min(MOST_FINDINGS, height // 5)]
+            apart = engines_spec(scope, self._chart, spec.cursor)
+        spans = findings_in(view, scope)[: min(MOST_FINDINGS, height // 5)]
         shown = [spec] if apart is None or self.mode == "both" else []
         shown += [apart] if apart is not None else []
         below = [_span_line(one, spec, width, palette) for one in spans]

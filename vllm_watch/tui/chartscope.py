@@ -1,4 +1,4 @@
-"""The server and the time range of a chart."""
+"""What a chart covers: a server or one of its engines, and a time range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vllm_watch.tui.charts import Line
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChartScope:
     """The server and the time range of a chart, in the log's own clock."""
 
     monitor: Monitor
