@@ -35,7 +35,7 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import FileReader, ReadOptions
 from vllm_watch.sources.follower import FollowOptions
 from vllm_watch.tui.charts import draw_panel
-from vllm_watch.tui.layout import CHARTS
+from vllm_watch.tui.charttable import CHART_NAMES
 from vllm_watch.tui.screenview import Choices
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.viewmaker import ViewMaker
@@ -157,7 +157,7 @@ class Simulation:
         self.timeline.span = span
         self.timeline.cover(*self.monitor.store.reach())
         view = ViewMaker(self.monitor, UTC, self._job).make(self.timeline, Choices())
-        for name in CHARTS[:4]:
+        for name in CHART_NAMES[:4]:
             spec = view.drawings.chart(name)
             if spec is not None:
                 draw_panel(spec, 100, 14, PALETTE, UTC)

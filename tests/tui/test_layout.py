@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 
-from vllm_watch.tui.layout import CHARTS, LARGE, Layout, layout_for
+from vllm_watch.tui import layout as layout_module
+from vllm_watch.tui.layout import LARGE, Layout
+
+CHARTS = ("throughput", "kv", "requests", "pace", "prefix", "http")
+layout_for = partial(layout_module.layout_for, charts=CHARTS)
 
 SIZES = [*itertools.product((1, 20, 40, 57, 58, 80, 99, 100, 120, 159, 160, 200, 250), (1, 5, 10, 12, 19, 20, 24, 28, 31, 32, 36, 38, 50, 70))]  # fmt: skip
 

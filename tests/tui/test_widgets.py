@@ -33,7 +33,7 @@ from vllm_watch.tui.widgets.glance import Glance
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import Pane, beside, fitted
-from vllm_watch.tui.widgets.storypane import StoryPane
+from vllm_watch.tui.widgets.startuppane import StartupPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 PALETTE = {**roles_of(THEME), "shading": "smooth"}
@@ -45,7 +45,7 @@ PANES: dict[str, Callable[[], Pane]] = {
     "events": EventList,
     "keys": KeyLine,
     "verdict": VerdictLine,
-    "story": StoryPane,
+    "startup": StartupPane,
     "hero": lambda: Hero(SETTINGS.health),
     **{
         f"chart-{name}": lambda name=name: ChartPane(name)  # type: ignore[misc]
@@ -116,7 +116,7 @@ def test_no_pane_is_wider_or_higher_than_asked(
 def test_every_pane_shows_something_where_there_is_room(
     draw: Draw, views: dict[str, ScreenView], name: str
 ) -> None:
-    view = views["starting" if name == "story" else "critical"]
+    view = views["starting" if name == "startup" else "critical"]
     assert draw(PANES[name](), view, (80, 12)).plain.strip()
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from vllm_watch.core.dataclass import dataclass
 
-CHARTS = ("throughput", "kv", "requests", "pace", "prefix", "http")
-"""Charts of an ordinary server, the most important ones first."""
-
 WIDE, WIDE_ROWS = 160, 36
 """From this size on, three charts are side by side, and the server's card is below."""
 LARGE, LARGE_ROWS = 100, 32
@@ -41,7 +38,7 @@ class Layout:
     """Whether the panes below have rules around them."""
     hero: bool = False
     """Whether figures replace the table."""
-    story: bool = False
+    startup: bool = False
     """Whether the start-up replaces the charts."""
     pages: int = 1
     """Number of pages that the tab key cycles through."""
@@ -53,16 +50,16 @@ def layout_for(
     rows: int,
     page: int = 0,
     *,
+    charts: tuple[str, ...],
     full: bool = False,
     alone: bool = False,
-    bare: int = 0,
-    charts: tuple[str, ...] = CHARTS,
+    startup_rows: int = 0,
 ) -> Layout:
     """Divide a screen of `width` × `height` for a fleet of `rows` rows.
 
-    `full` gives the charts' room to the findings; `alone`: there is only one server; `bare`: the
-    charts of the selected one would be empty, and its start-up, which replaces them, needs so many
-    rows. `charts` are its charts; the tab key shows those that have no room.
+    `full` gives the charts' room to the findings; `alone`: there is only one server. `charts` are
+    those of the selected one; the tab key shows those that have no room. If they would be empty,
+    its start-up replaces them, which needs `startup_rows`.
     """
     strip = width < STRIP or height < STRIP_ROWS
     fleet = max(1, rows) + 1
@@ -79,11 +76,11 @@ def layout_for(
     count = across * (2 if large else 1)
     panes = ("findings", "events", "card")[: across if width >= LARGE else 1]
     below = _rows_below(height, across, large=large)
-    if bare:  # what is left without its top, verdict and keys
-        below = max(below, min(CARD_ROWS, height - 3 - fleet - bare))
+    if startup_rows:  # what is left without its top, verdict and keys
+        below = max(below, min(CARD_ROWS, height - 3 - fleet - startup_rows))
     framed = below >= 7
-    if bare:
-        return Layout(fleet, (), 1, below, panes, framed=framed, hero=alone, story=True)
+    if startup_rows:
+        return Layout(fleet, (), 1, below, panes, framed=framed, hero=alone, startup=True)
     shown, pages = _turned(page, count, charts)
     across = min(across, len(shown))
     return Layout(fleet, shown, across, below, panes, framed=framed, hero=alone, pages=pages)

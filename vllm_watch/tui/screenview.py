@@ -11,7 +11,7 @@ from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.eventlines import EventLine
 from vllm_watch.tui.problems import Problem, Problems
 from vllm_watch.tui.rows import Row, Rows
-from vllm_watch.tui.story import Story
+from vllm_watch.tui.startupview import StartupView
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ScreenView:
     """How much of the logs has been read, while that continues."""
     failed: bool = False
     """True if the selected server has errors to read."""
-    story: Story | None = None
+    startup: StartupView | None = None
     """The start-up of the selected server, if it has no stats line: its charts would be empty."""
     marked: Facts = ()
     """Figures of the marked stretch of time."""

@@ -31,7 +31,7 @@ from vllm_watch.tui.rows import Row, Rows, engine_rows
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.spanfacts import span_facts
 from vllm_watch.tui.stamps import Stamps
-from vllm_watch.tui.story import Story, story_of
+from vllm_watch.tui.startupview import StartupView, startup_view
 from vllm_watch.tui.timeline import Timeline, Window
 
 FACTS_SECONDS = 5.0
@@ -55,7 +55,7 @@ _SHARED = ("…", "○", "■")
 """Shapes of several states: if all servers of a shape are in one state, its name is the word."""
 
 
-_About = tuple[Facts, bool, Story | None]
+_About = tuple[Facts, bool, StartupView | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Shown:
     drawings: Drawings
     facts: Facts = ()
     errors: bool = False
-    story: Story | None = None
+    startup: StartupView | None = None
     marked: Facts = ()
     charts: tuple[str, ...] = ()
 
@@ -132,7 +132,7 @@ class ViewMaker:
             len(kept) - sum(row.engine is None for row in rows.made),
             _reading(monitor, live=timeline.mode == "live"),
             shown.errors,
-            shown.story,
+            shown.startup,
             shown.marked,
             shown.charts,
             timeline.replayed(),
@@ -150,17 +150,17 @@ class ViewMaker:
         )  # fmt: skip
         if row is None:
             return _Shown(drawings)
-        facts, errors, story = self._about_row(row, moment, live, window)
+        facts, errors, startup = self._about_row(row, moment, live, window)
         charts = charts_of(self._monitor.store.servers[row.source], row.moment, choices.charts)
-        if story is not None and row.state.name in ("ready", "no-stats"):
+        if startup is not None and row.state.name in ("ready", "no-stats"):
             filled = tuple(name for name in charts if not CHART_BY_NAME[name].always)
             if filled and row.moment - (row.state.since or row.moment) >= QUIET_SECONDS:
-                story, charts = None, filled
+                startup, charts = None, filled
         return _Shown(
             self._drawings_of(row, drawings, timeline),
             facts,
             errors,
-            story,
+            startup,
             self._marked(row, timeline),
             charts,
         )
@@ -237,8 +237,8 @@ class ViewMaker:
                 server, row.moment, self._tz, self._job, trend, over=over, figures=figures
             )
             since = row.moment if row.state.since is None else row.state.since
-            story = story_of(run, row.moment, self._tz, since if over else None)
-            self._about = key, (facts, failed(run, row.moment), story)
+            startup = startup_view(run, row.moment, self._tz, since if over else None)
+            self._about = key, (facts, failed(run, row.moment), startup)
         return self._about[1]
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:

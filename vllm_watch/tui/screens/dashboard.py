@@ -30,7 +30,7 @@ from vllm_watch.tui.screens.firstframe import FirstFrame
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
-from vllm_watch.tui.story import rows_of
+from vllm_watch.tui.startupview import startup_rows
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.urgency import Appointment, Urgency
 from vllm_watch.tui.viewmaker import ViewMaker, whole_minutes
@@ -43,7 +43,7 @@ from vllm_watch.tui.widgets.glance import Glance
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import Framed, Pane
-from vllm_watch.tui.widgets.storypane import StoryPane
+from vllm_watch.tui.widgets.startuppane import StartupPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 PANES = ("findings", "events", "card")
@@ -106,7 +106,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             yield Hero(self._monitor.settings.health, id="hero")
             yield VerdictLine(id="verdict")
             yield Container(id="charts")
-            yield StoryPane(id="story")
+            yield StartupPane(id="startup")
             with Horizontal(id="below"):
                 yield Findings(id="findings")
                 yield EventList(id="events")
@@ -226,7 +226,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             self._page,
             full=self._full,
             alone=view.alone,
-            bare=rows_of(view.story),
+            startup_rows=startup_rows(view.startup),
             charts=view.charts or CHART_NAMES[:1],
         )
         if layout == self._layout:
@@ -251,7 +251,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             chart.styles.column_span = layout.chart_columns - alone + 1 if last else 1
         for name, chart in self._charts.items():
             chart.display = name in layout.charts
-        self.query_one(StoryPane).display = layout.story
+        self.query_one(StartupPane).display = layout.startup
         below = self.query_one("#below")
         below.display = bool(layout.panes)
         below.styles.height = layout.below or "1fr"

@@ -28,7 +28,7 @@ SILENT = (
 """Said of a server that is ready, but has no stats line, answers or phases to show."""
 
 
-class StoryPane(Framed):
+class StartupPane(Framed):
     """Phases as bars, the one that lasts marked, then those to come; below them the errors."""
 
     TITLE = "Start-up"
@@ -36,36 +36,36 @@ class StoryPane(Framed):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a phase or an error changes."""
-        return view.story, view.selected_row and view.selected_row.state
+        return view.startup, view.selected_row and view.selected_row.state
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
         """Return how long the start-up has taken so far."""
-        story, row = view.story, view.selected_row
-        if story is None or row is None:
+        startup, row = view.startup, view.selected_row
+        if startup is None or row is None:
             return Text("")
-        took = sum(seconds for _, seconds, _ in story.phases)
+        took = sum(seconds for _, seconds, _ in startup.phases)
         text = Text(f"{row.short}  ", style=palette["muted"])
-        if story.phases:
+        if startup.phases:
             text.append(f"{duration(took)} ", palette["note"])
         else:
-            unread = "no vLLM line " if story.over else "no vLLM line yet "
-            text.append("ready " if story.ready else unread, palette["note"])
+            unread = "no vLLM line " if startup.over else "no vLLM line yet "
+            text.append("ready " if startup.ready else unread, palette["note"])
         return text
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return a line for each phase and each line of an error."""
-        story = view.story
-        if story is None:
+        startup = view.startup
+        if startup is None:
             return []
-        count = len(story.phases) + len(story.next) + len(story.errors)
+        count = len(startup.phases) + len(startup.next) + len(startup.errors)
         lines = [Text("")] if height > count + 2 else []
-        longest = max((seconds for _, seconds, _ in story.phases), default=0.0)
+        longest = max((seconds for _, seconds, _ in startup.phases), default=0.0)
         scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
         room = max(4, width - _LABEL - _TIME - 3)
-        apart = [Text("")] if height > 2 * count and not story.errors else []
-        for name, seconds, lasts in story.phases:
+        apart = [Text("")] if height > 2 * count and not startup.errors else []
+        for name, seconds, lasts in startup.phases:
             line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
             cells = max(1, round(seconds / scale * room))
             line.append("▆" * cells, style=palette["note" if lasts else "low"])
@@ -73,18 +73,18 @@ class StoryPane(Framed):
             if lasts:
                 line.append(" …", style=palette["note"])
             lines += [line, *apart]
-        for index, name in enumerate(story.next):
+        for index, name in enumerate(startup.next):
             then = "usually next" if not index else ""
             lines += [Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]), *apart]
-        if story.errors and lines:
+        if startup.errors and lines:
             lines.append(Text(""))
-        for error in story.errors:
+        for error in startup.errors:
             below = error.startswith(INDENT)
             line = Text(f"  {'  ' if below else ''}{error.removeprefix(INDENT)}", end="")
             code = line.plain.startswith(("     ", "    …"))
             line.stylize(palette["muted" if code else "critical"])
             lines.append(line)
-        if not story.phases and not story.errors:
-            words = SILENT if story.ready else ("nothing has been written yet",)
+        if not startup.phases and not startup.errors:
+            words = SILENT if startup.ready else ("nothing has been written yet",)
             lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
         return lines

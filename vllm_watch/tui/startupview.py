@@ -1,4 +1,4 @@
-"""Facts about a server without a stats line: phases, errors."""
+"""The start-up of a server that has no stats line: its phases, its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_ERROR_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class StartupView:
     """The start-up of a run up to a moment."""
 
     phases: tuple[tuple[str, float, bool], ...]
@@ -36,13 +36,13 @@ class Story:
     """The phases that usually follow."""
 
 
-def rows_of(story: Story | None) -> int:
-    """Return the rows that a story needs with its frame, 0 for none."""
-    return 0 if story is None else MOST_ROWS if story.errors else ROWS
+def startup_rows(startup: StartupView | None) -> int:
+    """Return the rows that a start-up needs with its frame, 0 for none."""
+    return 0 if startup is None else MOST_ROWS if startup.errors else ROWS
 
 
-def story_of(run: Run, time: float, tz: tzinfo, ended: float | None) -> Story | None:
-    """Return the story of a run that has no stats line up to `time`, else None.
+def startup_view(run: Run, time: float, tz: tzinfo, ended: float | None) -> StartupView | None:
+    """Return the start-up of a run that has no stats line up to `time`, else None.
 
     `ended`: when the run was over, None if it goes on. Nothing takes time after that.
     """
@@ -62,7 +62,9 @@ def story_of(run: Run, time: float, tz: tzinfo, ended: float | None) -> Story | 
         phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
     to_come = () if over or ready else phases_to_come(run, [name for name, *_ in phases])
-    return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over, ready, to_come)
+    return StartupView(
+        tuple(phases), tuple(filter(None, errors)), run.first_stamp, over, ready, to_come
+    )
 
 
 def shorter(lines: list[str]) -> list[str]:

@@ -19,29 +19,29 @@ from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.pane import Pane
 from vllm_watch.tui.widgets.rowwords import state_words
-from vllm_watch.tui.widgets.storypane import SILENT, StoryPane
+from vllm_watch.tui.widgets.startuppane import SILENT, StartupPane
 
 
 def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
     """The log begins at 08:52:30, loads from :56, compiles from :58."""
     view = view_at(monitor_of("h100_optimised"), "08:53:08")
-    assert view.story is not None
-    assert [(name, lasts) for name, _, lasts in view.story.phases] == [
+    assert view.startup is not None
+    assert [(name, lasts) for name, _, lasts in view.startup.phases] == [
         ("launching", False), ("loading weights", False), ("compiling", True),
     ]  # fmt: skip
-    assert [seconds for _, seconds, _ in view.story.phases] == [26, 2, 10]
-    assert view.story.next[0] == "profiling memory"
-    assert view.story.next[-1] == "starting the HTTP server"
-    drawn = [line.plain.split()[-1] for line in StoryPane().lines(view, 100, 12, PALETTE)[1:]]
+    assert [seconds for _, seconds, _ in view.startup.phases] == [26, 2, 10]
+    assert view.startup.next[0] == "profiling memory"
+    assert view.startup.next[-1] == "starting the HTTP server"
+    drawn = [line.plain.split()[-1] for line in StartupPane().lines(view, 100, 12, PALETTE)[1:]]
     assert drawn[2:4] == ["…", "next"], "the one that lasts, and what usually follows"
-    high = [line.plain for line in StoryPane().lines(view, 100, 20, PALETTE)]
+    high = [line.plain for line in StartupPane().lines(view, 100, 20, PALETTE)]
     assert {"".join(high[2::2])} == {""}, "with room, bars are apart"
-    assert view_at(monitor_of("h100_optimised"), "08:54:10").story is None
+    assert view_at(monitor_of("h100_optimised"), "08:54:10").startup is None
 
 
 def test_a_phase_within_one_second_took_less_than_one() -> None:
     view = view_at(monitor_of("h100_optimised"), "08:54:05")
-    drawn = "\n".join(line.plain for line in StoryPane().lines(view, 100, 18, PALETTE))
+    drawn = "\n".join(line.plain for line in StartupPane().lines(view, 100, 18, PALETTE))
     assert re.search(r"profiling and warm-up +▆ <1 s", drawn), "both at 08:53:31"
     (facts,) = [facts for label, facts in view.facts if label == "START-UP"]
     assert "profiling and warm-up <1 s" in facts
@@ -53,16 +53,16 @@ def test_a_log_without_a_phase_yet_is_launching(tmp_path: Path) -> None:
     lines = log_of("h100_optimised").read_text(encoding="utf-8").splitlines(keepends=True)
     log.write_text("".join(lines[:10]))
     view = view_at(monitor_from(read(log).read_once()), "08:52:36")
-    assert view.story is not None
-    assert view.story.phases == (("launching", 6.0, True),)
-    assert "compiling" in view.story.next
+    assert view.startup is not None
+    assert view.startup.phases == (("launching", 6.0, True),)
+    assert "compiling" in view.startup.next
 
 
 def test_a_start_up_without_cuda_graphs_captures_none() -> None:
     """The server was given --enforce-eager."""
     view = view_at(monitor_of("h100_saturated_then_killed"), "08:49:40")
-    assert view.story is not None
-    assert view.story.next == (
+    assert view.startup is not None
+    assert view.startup.next == (
         "loading weights", "profiling memory", "preparing the KV cache", "warming up",
         "starting the HTTP server",
     )  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_start_up_without_cuda_graphs_captures_none() -> None:
 
 def test_a_failed_start_shows_why() -> None:
     view = view_at(monitor_of("cpu_startup_failure"), "12:27:30")
-    lines = [line.plain for line in StoryPane().lines(view, 100, 30, PALETTE)]
+    lines = [line.plain for line in StartupPane().lines(view, 100, 30, PALETTE)]
     assert any("launching" in line for line in lines)
     assert any(".log  EngineCore failed to start." in line for line in lines)
     assert not any(line.endswith(" …") for line in lines), "nothing goes on"
@@ -89,7 +89,7 @@ def test_a_failed_start_takes_no_time_after_its_end() -> None:
 def test_a_traceback_without_times_keeps_its_words_and_its_exception() -> None:
     """Python itself wrote it, in one piece: the first column of its lines is no time."""
     view = view_at(monitor_of("cpu_port_in_use"), "12:33:43")
-    drawn = [line.plain for line in StoryPane().lines(view, 200, 30, PALETTE)]
+    drawn = [line.plain for line in StartupPane().lines(view, 200, 30, PALETTE)]
     assert [line.strip() for line in drawn][-3:] == [
         'File "/opt/vllm/lib/python3.11/site-packages/vllm/entrypoints/launchers/launcher.py", '
         "line 348, in create_server_socket",
@@ -103,11 +103,11 @@ def test_a_traceback_without_times_keeps_its_words_and_its_exception() -> None:
 async def test_it_is_where_the_charts_would_be_empty(clock: str, bare: bool) -> None:
     app = replay_app(log_of("h100_saturated_then_killed"), start=f"2026-11-23 {clock}")
     async with running(app):
-        assert app.screen.query_one(StoryPane).display is bare
+        assert app.screen.query_one(StartupPane).display is bare
         charts = [pane for pane in app.screen.query(".chart") if pane.display]
         assert bool(charts) is not bare or not app.screen.query_one("#charts").display
         if bare:
-            assert "launching" in shown(app, StoryPane)
+            assert "launching" in shown(app, StartupPane)
 
 
 def test_a_dead_server_that_is_alone_shows_its_last_figures() -> None:
@@ -140,9 +140,9 @@ def quiet_ready(tmp_path: Path) -> Path:
 def test_a_ready_server_without_stats_is_not_launching(quiet_ready: Path) -> None:
     """Its large figures would be dashes, and its start-up one of 0 s that never ends."""
     view = view_at(monitor_from(read(quiet_ready).read_once()), "08:52:40")
-    assert view.story is not None
-    assert (view.story.phases, view.story.ready) == ((), True)
-    told = [line.plain.strip() for line in StoryPane().lines(view, 100, 5, PALETTE)]
+    assert view.startup is not None
+    assert (view.startup.phases, view.startup.ready) == ((), True)
+    told = [line.plain.strip() for line in StartupPane().lines(view, 100, 5, PALETTE)]
     assert told == ["", *SILENT]
     verdict = verdict_of(view)
     assert verdict is not None
@@ -161,8 +161,8 @@ def test_a_ready_server_without_stats_shows_its_answers(quiet_ready: Path) -> No
         log.write("INFO 11-23 08:53:10 [utils.py:1] a later line\n")
     monitor = monitor_from(read(quiet_ready).read_once())
     early, later = view_at(monitor, "08:52:45"), view_at(monitor, "08:52:59")
-    assert early.story is not None, "its stats line may be about to come"
-    assert (later.story, later.charts) == (None, ("http", "errors"))
+    assert early.startup is not None, "its stats line may be about to come"
+    assert (later.startup, later.charts) == (None, ("http", "errors"))
     answered, errors = Hero(SETTINGS.health)._shown(later.servers[0])
     assert (answered.label, errors.label, errors.role) == ("ANSWERED", "ERRORS", "critical")
     assert float(answered.value) == pytest.approx(10 * float(errors.value), rel=0.05)
@@ -195,5 +195,5 @@ def test_bars_of_start_ups_are_below_each_other() -> None:
 
 def test_the_longest_phase_name_does_not_touch_its_bar() -> None:
     view = view_at(monitor_of("h100_optimised"), "08:54:05")
-    told = [line.plain for line in StoryPane().lines(view, 100, 30, PALETTE)]
+    told = [line.plain for line in StartupPane().lines(view, 100, 30, PALETTE)]
     assert any("starting the HTTP server ▆" in line for line in told)
