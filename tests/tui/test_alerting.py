@@ -131,7 +131,7 @@ async def test_a_command_that_fails_is_reported_on_the_screen_until_one_does_not
 def _drawn(app: VllmWatch) -> bool:
     """Return whether findings are on the screen: they are drawn a moment after reading."""
     view = dashboard(app).query_one(Findings).view
-    return view is not None and bool(view.problems)
+    return view is not None and bool(view.findings)
 
 
 async def test_opening_a_log_full_of_alerts_reports_nothing(

@@ -19,9 +19,9 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.startup import phases_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.screens.silence import SilenceScreen
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.serverfindings import ServerFindings
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.columns import Table, columns_for, header, ribbon_place
@@ -133,10 +133,10 @@ def test_the_verdict_has_the_steps_of_the_findings_and_cuts_only_their_end(
 
 
 def test_the_error_that_the_log_names_comes_before_what_is_not_proved(dead: ScreenView) -> None:
-    row = dead.problems[0].row
+    row = dead.findings[0].row
     row = replace(row, ending=("ValueError: odd",))
-    worst = replace(dead.problems[0], row=row)
-    verdict = verdict_of(replace(dead, rows=(row,), problems=Problems.of((worst,))))
+    worst = replace(dead.findings[0], row=row)
+    verdict = verdict_of(replace(dead, rows=(row,), findings=ServerFindings.of((worst,))))
     assert verdict is not None
     line = verdict_text(verdict, 200, PALETTE).plain.rstrip()
     assert line.startswith(f" ✖ :8003 died 08:51:43: ValueError: odd; {BEFORE} → read its")

@@ -13,9 +13,9 @@ from tests.tui.screens import monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.health.finding import Noted
 from vllm_watch.health.rules import builtin_rules
-from vllm_watch.tui.problems import Problem, Problems
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets import findingblock, findings
+from vllm_watch.tui.serverfindings import ServerFinding, ServerFindings
+from vllm_watch.tui.widgets import findingblock
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
 
@@ -41,11 +41,11 @@ def lines(view: ScreenView, width: int, height: int) -> list[str]:
     return [line.plain for line in pane.lines(view, width, height, PALETTE)]
 
 
-def of_port(view: ScreenView, port: str) -> tuple[Problem, ...]:
+def of_port(view: ScreenView, port: str) -> tuple[ServerFinding, ...]:
     """Return the same findings on another server."""
     return tuple(
-        replace(problem, row=replace(problem.row, source=f"{port}.log", port=port))
-        for problem in view.problems
+        replace(item, row=replace(item.row, source=f"{port}.log", port=port))
+        for item in view.findings
     )
 
 
@@ -65,7 +65,7 @@ def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: S
 def test_a_larger_share_of_a_gpu_is_never_advised_without_its_condition(
     dead: ScreenView, width: int, height: int
 ) -> None:
-    before = replace(dead, problems=Problems.of(dead.problems[1:2]))
+    before = replace(dead, findings=ServerFindings.of(dead.findings[1:2]))
     for view in (dead, before):
         text = "\n".join(lines(view, width, height))
         assert ("--gpu-memory-utilization" in text) <= ("if " in text)
@@ -87,9 +87,9 @@ def test_free_rows_below_a_death_quote_its_log(dead: ScreenView) -> None:
 
 
 def test_a_log_without_an_error_says_where_to_look(dead: ScreenView) -> None:
-    death = dead.problems[0]
+    death = dead.findings[0]
     silent = replace(death, row=replace(death.row, first_errors=()))
-    text = "\n".join(lines(replace(dead, problems=Problems.of((silent,))), 80, 9))
+    text = "\n".join(lines(replace(dead, findings=ServerFindings.of((silent,))), 80, 9))
     assert "│ the log has no error line: look at dmesg or the batch system" in text
 
 
@@ -114,7 +114,7 @@ def test_with_less_room_a_death_and_what_was_before_are_one(dead: ScreenView, he
 
 
 def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
-    both = replace(dead, problems=Problems.of((*dead.problems, *of_port(dead, ":8004"))))
+    both = replace(dead, findings=ServerFindings.of((*dead.findings, *of_port(dead, ":8004"))))
     drawn = lines(both, 40, 4)
     assert [line.split()[1] for line in drawn[::2]] == [":8003", ":8004"]
     assert drawn[1] == drawn[3] == "  → read its first error (x), restart"
@@ -134,22 +134,22 @@ def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) ->
     assert "if nothing else uses this GPU" in "\n".join(lines(dead, 58, 12))
     pane = Findings()
     pane.lines(
-        replace(dead, problems=Problems.of((*dead.problems, *dead.problems))), 80, 4, PALETTE
+        replace(dead, findings=ServerFindings.of((*dead.findings, *dead.findings))), 80, 4, PALETTE
     )
     assert pane.aside(dead, PALETTE).plain.startswith("+"), "a frame counts the rest in its title"
 
 
 def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -> None:
     """512 ÷ 2 = 256; then less memory, as the guide orders it."""
-    death, before = dead.problems[:2]
+    death, before = dead.findings[:2]
     row = replace(death.row, state=replace(death.row.state, cause="out of memory"))
     flags = ("--max-num-seqs 256", "--gpu-memory-utilization 0.85")
     oom = replace(death.finding, remedy=", then ".join(flags), flags=flags)
-    problems = (Problem(row, Noted.of(oom)), replace(before, row=row))
-    drawn = lines(replace(dead, problems=Problems.of(problems)), 40, 4)
+    findings = (ServerFinding(row, Noted.of(oom)), replace(before, row=row))
+    drawn = lines(replace(dead, findings=ServerFindings.of(findings)), 40, 4)
     assert drawn[1:3] == ["  → --max-num-seqs 256, then", "    --gpu-memory-utilization 0.85"]
     assert "before that: KV cache full" in drawn[3]
-    assert lines(replace(dead, problems=Problems.of(problems)), 40, 2)[1].startswith(
+    assert lines(replace(dead, findings=ServerFindings.of(findings)), 40, 2)[1].startswith(
         "  → --max-num-seqs 256"
     )
 
@@ -174,7 +174,7 @@ def test_no_line_is_cut_in_mid_word_and_what_is_left_out_is_counted(
         assert all(cell_len(line) <= width for line in drawn)
         heads = [line for line in drawn if line[1:2] in "✖▲•"]
         before = sum(":8003 died, " in line for line in heads)
-        missing = len(view.problems) - len(heads) - before
+        missing = len(view.findings) - len(heads) - before
         assert any(f"+{missing}" in line for line in drawn) == bool(missing), drawn
 
 
@@ -260,7 +260,7 @@ def test_only_the_screen_names_keys() -> None:
 def test_of_many_findings_only_those_with_room_are_made(
     dead: ScreenView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problems = tuple(p for port in range(400) for p in of_port(dead, f":{port}"))
+    findings = tuple(p for port in range(400) for p in of_port(dead, f":{port}"))
     made: list[int] = []
     original = findingblock.finding_block
 
@@ -269,7 +269,7 @@ def test_of_many_findings_only_those_with_room_are_made(
         return original(*words, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(findings, "finding_block", counted)
-    drawn = lines(replace(dead, problems=Problems.of(problems)), 40, 6)
+    drawn = lines(replace(dead, findings=ServerFindings.of(findings)), 40, 6)
     deaths = 3  # each of two lines, and told together with what was before it
     assert any(f"+{400 - deaths}" in line for line in drawn)
     assert len(made) < 40
@@ -283,6 +283,6 @@ def test_a_text_leaves_a_cell_before_the_frame(dead: ScreenView, width: int) -> 
 
 
 def test_a_note_with_one_line_still_names_its_log(dead: ScreenView) -> None:
-    noted = replace(dead, problems=Problems.of(()), notes=("/logs/vllm_a.log: was removed",))
+    noted = replace(dead, findings=ServerFindings.of(()), notes=("/logs/vllm_a.log: was removed",))
     assert lines(noted, 60, 1) == [" ! vllm_a.log: was removed"]
     assert [line.strip() for line in lines(noted, 60, 2)] == ["! was removed", "/logs/vllm_a.log"]

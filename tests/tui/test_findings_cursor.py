@@ -13,8 +13,8 @@ def findings(app: VllmWatch) -> Findings:
 
 
 def chosen(app: VllmWatch) -> str | None:
-    problem = findings(app).chosen
-    return problem.finding.id if problem else None
+    item = findings(app).chosen
+    return item.finding.id if item else None
 
 
 async def test_f_gives_the_findings_the_cursor_and_the_arrows_move_it() -> None:
@@ -23,11 +23,11 @@ async def test_f_gives_the_findings_the_cursor_and_the_arrows_move_it() -> None:
         assert chosen(app) is None
         await pilot.press("f")
         await until(pilot, lambda: chosen(app) is not None)
-        problems = findings(app).view.problems  # type: ignore[union-attr]
-        assert len(problems) >= 2
-        assert chosen(app) == problems[0].finding.id == "server-dead"
+        listed = findings(app).view.findings  # type: ignore[union-attr]
+        assert len(listed) >= 2
+        assert chosen(app) == listed[0].finding.id == "server-dead"
         await pilot.press("down")
-        assert chosen(app) == problems[1].finding.id
+        assert chosen(app) == listed[1].finding.id
         await pilot.press("k", "up")
         assert chosen(app) == "server-dead"
         await pilot.press("f")
@@ -49,11 +49,11 @@ async def test_the_list_scrolls_with_its_cursor() -> None:
         await pilot.press("f")
         await until(pilot, lambda: chosen(app) is not None)
         await pilot.resize_terminal(60, 7)
-        problems = findings(app).view.problems  # type: ignore[union-attr]
+        listed = findings(app).view.findings  # type: ignore[union-attr]
         await pilot.press("pagedown")
-        assert chosen(app) == problems[-1].finding.id
-        assert problems[-1].finding.title in shown(app, Findings)
-        assert problems[0].finding.title not in shown(app, Findings)
+        assert chosen(app) == listed[-1].finding.id
+        assert listed[-1].finding.title in shown(app, Findings)
+        assert listed[0].finding.title not in shown(app, Findings)
 
 
 async def test_escape_leaves_the_findings_and_keeps_the_filter() -> None:

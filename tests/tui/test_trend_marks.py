@@ -48,12 +48,12 @@ def test_a_drop_is_a_finding_a_mark_and_two_events() -> None:
     ]
     # Nothing of it before it is certain, at the third low line.
     assert not any(line.glyph == "▲" for line in event_lines(monitor, BEGIN + 210, 60))
-    (problem,) = view_at(monitor, "10:03:45").problems
-    assert problem.finding.id == "sudden-drop"
-    assert problem.finding.formula.startswith("80 ÷ 1,001 tok/s = 8 %")
+    (item,) = view_at(monitor, "10:03:45").findings
+    assert item.finding.id == "sudden-drop"
+    assert item.finding.formula.startswith("80 ÷ 1,001 tok/s = 8 %")
 
 
 def test_a_server_that_generates_hardly_anything_needs_no_word_of_a_drop() -> None:
-    found = {problem.finding.id for problem in view_at(dropping(20.0), "10:03:45").problems}
+    found = {item.finding.id for item in view_at(dropping(20.0), "10:03:45").findings}
     assert "throughput-near-zero" in found  # 2 % of the usual rate, under its 5 %
     assert "sudden-drop" not in found

@@ -117,15 +117,15 @@ def _report(view: ScreenView) -> Iterator[str]:
     yield ""
     yield "## Findings"
     yield ""
-    for problem in view.problems:
-        finding = problem.finding
+    for item in view.findings:
+        finding = item.finding
         since = "" if finding.since is None else f", since {clock(finding.since, view.tz)}"
-        yield f"- {_plain(f'{problem.row.short} {finding.title}')}{since}"
+        yield f"- {_plain(f'{item.row.short} {finding.title}')}{since}"
         if finding.detail:
             yield f"  - {_plain(finding.detail)}"
         if finding.remedy:
             yield f"  - → {_plain(finding.remedy)}"
-    if not view.problems:
+    if not view.findings:
         yield "None."
 
 

@@ -12,8 +12,8 @@ from vllm_watch.core.due import Due
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.problems import Entry, entries_of
 from vllm_watch.tui.rows import Row, make_row
+from vllm_watch.tui.serverfindings import Entry, entries_of
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.timeline import Timeline
 

@@ -9,8 +9,8 @@ from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.tui.cardfacts import Facts
 from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.eventlines import EventLine
-from vllm_watch.tui.problems import Problem, Problems
 from vllm_watch.tui.rows import Row, Rows
+from vllm_watch.tui.serverfindings import ServerFinding, ServerFindings
 from vllm_watch.tui.startupview import StartupView
 
 
@@ -28,7 +28,7 @@ class ScreenView:
     counts: tuple[tuple[str, str, int], ...] = ()
     """Shape, word and number of servers."""
     total_tps: float | None = None
-    problems: Problems = field(default_factory=Problems)
+    findings: ServerFindings = field(default_factory=ServerFindings)
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()
     drawings: Drawings = field(default_factory=Drawings)
@@ -58,9 +58,9 @@ class ScreenView:
     """Grows when servers are added or renamed."""
 
     @property
-    def worst(self) -> Problem | None:
-        """The single worst problem, None if there is none."""
-        return self.problems.worst
+    def worst(self) -> ServerFinding | None:
+        """The worst finding, None if there is none."""
+        return self.findings.worst
 
     @property
     def servers(self) -> tuple[Row, ...]:

@@ -7,9 +7,9 @@ from vllm_watch.core.figures import DAY, clock, counted, duration, percent_range
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
-from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.wording import with_key
 
 _AT_WORK = ("busy", "idle", "ready")
@@ -39,7 +39,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     worst = view.worst
     if worst is None:
         return _all_well(view)
-    others = view.problems.troubled - 1
+    others = view.findings.troubled - 1
     aside = f"+{counted(others, 'more server')}" if others > 0 else ""
     if worst.row.state.name in FAILED:
         return _death(view, worst, aside)
@@ -58,7 +58,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     return Verdict(glyph, finding.severity, words, _remedy(worst), aside)
 
 
-def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
+def _death(view: ScreenView, worst: ServerFinding, aside: str) -> Verdict:
     """Say when it died, of what or after what, and what to change."""
     row = worst.row
     past = None if row.state.since is None else row.moment - row.state.since
@@ -82,13 +82,13 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
 
 def _before(row: Row) -> Finding | None:
     """Return the fault that a server had at its end."""
-    known = (Problem(row, noted) for noted in row.noted if noted.until is not None)
-    return held_at((problem.finding for problem in known if problem.loud), row.state.since)
+    known = (ServerFinding(row, noted) for noted in row.noted if noted.until is not None)
+    return held_at((item.finding for item in known if item.loud), row.state.since)
 
 
-def _remedy(problem: Problem) -> tuple[str, ...]:
+def _remedy(item: ServerFinding) -> tuple[str, ...]:
     """Return the flags to change, with the old value where there is room; else the advice."""
-    finding = problem.finding
+    finding = item.finding
     if not finding.flags:
         return (with_key(finding.remedy, short=True),) if finding.remedy else ()
     forms = dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0]))

@@ -25,10 +25,10 @@ from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
-from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
 from vllm_watch.tui.rows import Row, Rows, engine_rows
 from vllm_watch.tui.screenview import Choices, ScreenView
+from vllm_watch.tui.serverfindings import ServerFindings
 from vllm_watch.tui.spanfacts import span_facts
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.startupview import StartupView, startup_view
@@ -110,8 +110,8 @@ class ViewMaker:
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         kept = self._fleet.at(timeline, silences)
         rows = Rows(self._shown([one.row for one in kept], choices, moment), moment)
-        problems = Problems((e for one in kept for e in one.entries), moment, silences)
-        selected = _selected(rows.made, problems, choices)
+        findings = ServerFindings((e for one in kept for e in one.entries), moment, silences)
+        selected = _selected(rows.made, findings, choices)
         window = timeline.drawn()
         shown = self._shown_of(rows[selected] if rows else None, window, timeline, choices)
         return ScreenView(
@@ -122,7 +122,7 @@ class ViewMaker:
             selected,
             _counts(kept),
             _total_rate(kept),
-            problems,
+            findings,
             self._events(moment, live),
             shown.drawings,
             shown.facts,
@@ -295,10 +295,10 @@ def _matches(row: Row, text: str) -> bool:
     return all(word in hay for word in words)
 
 
-def _selected(rows: Sequence[Row], problems: Problems, choices: Choices) -> int:
+def _selected(rows: Sequence[Row], findings: ServerFindings, choices: Choices) -> int:
     """Return the row of the chosen server and engine; without a choice, the worst server's."""
     if not choices.chosen:
-        worst = problems.worst
+        worst = findings.worst
         source = choices.source if worst is None else worst.row.source
         return next((i for i, row in enumerate(rows) if row.source == source), 0)
     for index, row in enumerate(rows):

@@ -14,9 +14,9 @@ from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import LogLine
 from vllm_watch.reports.nextstart import NextStart, next_start
-from vllm_watch.tui.problems import Problem, Problems, entries_of
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.serverfindings import ServerFinding, ServerFindings, entries_of
 
 Evidence = Mapping[object, Sequence[LogLine]]
 """Finding (see `evidence_key`) to the lines of the log that show it."""
@@ -100,7 +100,7 @@ def about_server(
         view,
         rows=(row,),
         selected=0,
-        problems=Problems(entries_of(row)),
+        findings=ServerFindings(entries_of(row)),
     )
     held = before is not None and found is before.findings
     reported_at = before.reported_at if before is not None and held else row.moment
@@ -109,12 +109,12 @@ def about_server(
     )
 
 
-def problems_of(about: About) -> tuple[Problem, ...]:
+def server_findings(about: About) -> tuple[ServerFinding, ...]:
     """Return the findings with their server: notes last, ongoing ones first."""
-    known = [Problem(about.row, Noted.of(finding)) for finding in about.findings]
+    known = [ServerFinding(about.row, Noted.of(finding)) for finding in about.findings]
 
-    def place(problem: Problem) -> tuple[bool, bool]:
-        return problem.finding.severity == "note", problem.finding.until is not None
+    def place(item: ServerFinding) -> tuple[bool, bool]:
+        return item.finding.severity == "note", item.finding.until is not None
 
     return tuple(sorted(known, key=place))
 

@@ -1,4 +1,4 @@
-"""The problems of a server, the evidence, and the recommended start."""
+"""The findings of a server, the evidence, and the recommended start."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vllm_watch.reports.nextstart import Change, line_notes
 from vllm_watch.reports.startline import flag_text, start_line
 from vllm_watch.tui.charts.shades import MONO
 from vllm_watch.tui.keys import key_name
-from vllm_watch.tui.page.about import About, evidence_key, problems_of
+from vllm_watch.tui.page.about import About, evidence_key, server_findings
 from vllm_watch.tui.page.arrange import Palette, Part
-from vllm_watch.tui.problems import Problem
+from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.widgets.findingblock import finding_block
 from vllm_watch.tui.wording import wrapped
 
@@ -30,23 +30,23 @@ _MOST_WORDS = 6
 
 def findings_part(about: About) -> Part:
     """Return the findings of the run, each with its arithmetic and the lines that show it."""
-    problems = problems_of(about)
+    findings = server_findings(about)
 
     def lines(width: int, palette: Palette) -> list[Text]:
-        if not problems:
+        if not findings:
             return [Text("✓ nothing is wrong", style=palette["good"], end="")]
         drawn: list[Text] = []
-        for problem in problems:
-            drawn += _finding(about, problem, width, palette)
+        for item in findings:
+            drawn += _finding(about, item, width, palette)
         return drawn
 
     return Part("Findings", lines)
 
 
-def _finding(about: About, problem: Problem, width: int, palette: Palette) -> Iterator[Text]:
+def _finding(about: About, item: ServerFinding, width: int, palette: Palette) -> Iterator[Text]:
     """Yield a finding: title, reason, arithmetic, lines of the log, advice."""
-    finding = problem.finding
-    block = finding_block(problem, about.tz, width, palette, named=False)
+    finding = item.finding
+    block = finding_block(item, about.tz, width, palette, named=False)
     block.grow(_MOST_WORDS)
     head, *rest = block.lines()
     yield head

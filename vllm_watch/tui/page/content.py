@@ -53,7 +53,7 @@ def page_head(about: About, width: int, palette: Palette) -> list[Text]:
 
 
 def page_parts(about: About, spare: int = 0) -> list[Part]:
-    """Return the parts of a page: problems before configuration."""
+    """Return the parts of a page: findings before configuration."""
     parts = (
         overtime_part(about, spare),
         findings_part(about),

@@ -194,7 +194,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             timeline, self._choices, troubles=troubles, silences=self._silences.left()
         )
         if timeline.mode == "replay":  # live, `Alerting` does it
-            self._silences.end({problem.key for problem in view.problems})
+            self._silences.end({item.key for item in view.findings})
         self.view = view
         with self.app.batch_update():
             self._arrange(view)

@@ -71,7 +71,7 @@ class Openers(Screen[None]):
         from vllm_watch.tui.evidencedata import evidence_chart
         from vllm_watch.tui.screens.evidence import EvidenceScreen
 
-        row, finding = message.problem.row, message.problem.finding
+        row, finding = message.item.row, message.item.finding
         server = self._monitor.store.servers[row.source]
         chart = evidence_chart(self._monitor, server, finding.engine, finding, row.moment)
         until = min(row.moment, finding.until) if finding.until is not None else row.moment
@@ -91,18 +91,18 @@ class Openers(Screen[None]):
         """End a silence, or ask for the length of a new one."""
         from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
 
-        problem = message.problem
-        if problem.silenced:
-            self._silences.lift(problem.key)
+        item = message.item
+        if item.silenced:
+            self._silences.lift(item.key)
             self.draw()
             return
 
         def answered(choice: int | None) -> None:
             if choice is not None:
-                self._silences.silence(problem.key, CHOICES[choice][1])
+                self._silences.silence(item.key, CHOICES[choice][1])
                 self.draw()
 
-        title = f"{problem.row.short} {problem.finding.title}"
+        title = f"{item.row.short} {item.finding.title}"
         self.app.push_screen(SilenceScreen(title), answered)
 
     @on(Fleet.RowOpened)

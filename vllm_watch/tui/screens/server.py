@@ -1,4 +1,4 @@
-"""The page of one server: problems, advice, configuration and history."""
+"""The page of one server: findings, advice, configuration and history."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
-from vllm_watch.tui.problems import Problem
+from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.widgets.pane import beside
 from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
 
@@ -181,11 +181,11 @@ class Block:
 
 
 def finding_block(
-    problem: Problem,
+    item: ServerFinding,
     tz: tzinfo,
     width: int,
     palette: dict[str, str],
-    before: Problem | None = None,
+    before: ServerFinding | None = None,
     *,
     named: bool = True,
     alone: bool = False,
@@ -195,33 +195,33 @@ def finding_block(
     `before` is the fault before a death: it shares the block if there is no room for another one,
     and its flags are the advice.
     """
-    finding = problem.finding
-    if problem.silenced:
-        return _silenced(problem, width, palette)
+    finding = item.finding
+    if item.silenced:
+        return _silenced(item, width, palette)
     color = palette[finding.severity]
     head = Text()
     head.append(f" {GLYPHS[finding.severity]} ", style=f"bold {color}")
     if named:
-        head.append(f"{problem.row.short} ", style="bold")
+        head.append(f"{item.row.short} ", style="bold")
     if finding.engine is not None:
         head.append(f"engine {finding.engine:03d} ")
     least = 2 if finding.until is not None else 1  # not just `before that`
     room = width - head.cell_len - 1
-    title, detail = _title(problem, room, before, tz, wordy=width >= WORDY, alone=alone)
+    title, detail = _title(item, room, before, tz, wordy=width >= WORDY, alone=alone)
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
-    advice = _changes(problem, before, width)
+    advice = _changes(item, before, width)
     return Block(
         head,
         width,
         palette,
-        _times(problem, tz, width),
+        _times(item, tz, width),
         advice.remedy,
         advice.whole,
         detail if width >= WORDY else "",
         advice.then,
-        unproved=problem.row.state.unproved if width >= WORDY and _is_unproved(problem) else "",
-        quotes=_quotes(problem),
-        loud=problem.loud,
+        unproved=item.row.state.unproved if width >= WORDY and _is_unproved(item) else "",
+        quotes=_quotes(item),
+        loud=item.loud,
     )
 
 
@@ -235,9 +235,9 @@ def _on_condition(finding: Finding, lines: list[str], room: int) -> list[str]:
     return [*lines, next((text for text in IF_ALONE if cell_len(text) <= room), IF_ALONE[-1])]
 
 
-def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
+def _changes(item: ServerFinding, before: ServerFinding | None, width: int) -> Advice:
     """Return what to do about a finding; `before` is the fault before a death, if it shares it."""
-    finding, room = problem.finding, _room(width) - 2
+    finding, room = item.finding, _room(width) - 2
     remedy, whole = (
         _on_condition(finding, lines, room)
         for lines in _remedies(finding.remedy, finding.flags, room)
@@ -251,12 +251,12 @@ def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
     return Advice(remedy, whole)
 
 
-def _quotes(problem: Problem) -> Sequence[str]:
+def _quotes(item: ServerFinding) -> Sequence[str]:
     """Return the first errors of the log below a death, or that there is none.
 
     What the head or the reason says is not said again.
     """
-    row, finding = problem.row, problem.finding
+    row, finding = item.row, item.finding
     at_its_end = row.state.name in FAILED and finding.since == row.state.since
     if finding.metric is not None or finding.until is not None or not at_its_end:
         return ()
@@ -270,22 +270,28 @@ def _quotes(problem: Problem) -> Sequence[str]:
     return quoted or ([] if row.first_errors else [NO_ERROR])
 
 
-def _is_unproved(problem: Problem) -> bool:
+def _is_unproved(item: ServerFinding) -> bool:
     """Return whether a finding was there before a death that it may not have caused."""
-    return problem.finding.until is not None and not problem.row.state.cause
+    return item.finding.until is not None and not item.row.state.cause
 
 
 def _title(
-    problem: Problem, room: int, before: Problem | None, tz: tzinfo, *, wordy: bool, alone: bool
+    item: ServerFinding,
+    room: int,
+    before: ServerFinding | None,
+    tz: tzinfo,
+    *,
+    wordy: bool,
+    alone: bool,
 ) -> tuple[str, str]:
     """Return the head of a finding, and the reason for the lines below."""
-    finding, state = problem.finding, problem.row.state
+    finding, state = item.finding, item.row.state
     detail = finding.detail
     if before is not None:
         since = clock(before.finding.since, tz)
         words = f"died, {before.finding.word} since {since}"
         return words if cell_len(words) <= room else f"died, {before.finding.word} before", detail
-    if not wordy and _is_unproved(problem):
+    if not wordy and _is_unproved(item):
         length = how_long(finding, state.since)
         lasted = f" for {length}" if length else ""
         ends = (f"{lasted}, {state.unproved}", lasted, "")
@@ -293,7 +299,7 @@ def _title(
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
-        cause = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
+        cause = next((text for text in item.row.ending if cell_len(text) + 6 <= room), "")
         if cause and not wordy:  # in a fleet, its server's row has the reason
             return f"died: {cause}" if alone else "died", ""
         if cause and why and cause in why and detail.startswith(why):
@@ -323,13 +329,13 @@ def _room(width: int) -> int:
     return width - len(_lead(width)) - int(width >= WORDY)
 
 
-def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
+def _times(item: ServerFinding, tz: tzinfo, width: int) -> list[str]:
     """Return the time of a finding, the longest form first.
 
     A present finding has a beginning, a past one an end as well, a death a moment. Days are
     counted.
     """
-    finding, state = problem.finding, problem.row.state
+    finding, state = item.finding, item.row.state
     if finding.since is None:
         return []
     at = clock(finding.since, tz)
@@ -338,7 +344,7 @@ def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
         to_the_end = state.since is not None and finding.until >= state.since
         return [f"{at}–{end}", f"from {at}" if to_the_end else f"until {end}"]
     over = state.name in FAILED
-    past = problem.row.moment - finding.since
+    past = item.row.moment - finding.since
     if past >= DAY:
         return [f"{age(past)} ago" if over else f"for {age(past)}"]
     return [f"at {at}" if over else f"since {at}", at]
@@ -359,11 +365,11 @@ def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str]
     return [shortened(brief, room)], whole
 
 
-def _silenced(problem: Problem, width: int, palette: dict[str, str]) -> Block:
+def _silenced(item: ServerFinding, width: int, palette: dict[str, str]) -> Block:
     """Return a silenced finding in one muted line, with the time left."""
-    finding, style = problem.finding, palette["muted"]
-    how = "until over" if problem.left is None else f"for {age(max(1.0, problem.left))}"
+    finding, style = item.finding, palette["muted"]
+    how = "until over" if item.left is None else f"for {age(max(1.0, item.left))}"
     right = f"silenced {how}"
-    head = Text(f" {GLYPHS[finding.severity]} {problem.row.short} ", style=style)
+    head = Text(f" {GLYPHS[finding.severity]} {item.row.short} ", style=style)
     head.append(shortened(finding.title, width - head.cell_len - len(right) - 3))
     return Block(head, width, palette, [right], loud=False)

@@ -13,8 +13,8 @@ from vllm_watch.core.figures import DAY, age
 from vllm_watch.core.states import FAILED
 from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
 from vllm_watch.tui.layout import Layout
-from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed, divider
@@ -46,18 +46,18 @@ class Findings(Framed):
     class SilenceAsked(Message):
         """The finding under the cursor should be silenced, or its silence ended."""
 
-        def __init__(self, problem: Problem) -> None:
-            """Ask about `problem`."""
+        def __init__(self, item: ServerFinding) -> None:
+            """Ask about `item`."""
             super().__init__()
-            self.problem = problem
+            self.item = item
 
     class Opened(Message):
         """The evidence of a finding should be shown."""
 
-        def __init__(self, problem: Problem) -> None:
-            """Open the evidence of `problem`."""
+        def __init__(self, item: ServerFinding) -> None:
+            """Open the evidence of `item`."""
             super().__init__()
-            self.problem = problem
+            self.item = item
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         """Start at the worst finding."""
@@ -76,20 +76,20 @@ class Findings(Framed):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a finding, one of the ages shown, a note or the cursor changes."""
-        problems = tuple(
-            (problem.row.serial or problem.row, problem.finding, problem.silenced, _ages(problem))
-            for problem in self._within_reach(view)
+        findings = tuple(
+            (item.row.serial or item.row, item.finding, item.silenced, _ages(item))
+            for item in self._within_reach(view)
         )
         place = self._listed, self._chosen, self._index
         facts = view.facts if self.fills else ()
-        return problems, len(view.problems), view.notes, place, facts, bool(view.rows)
+        return findings, len(view.findings), view.notes, place, facts, bool(view.rows)
 
-    def _within_reach(self, view: ScreenView) -> Sequence[Problem]:
+    def _within_reach(self, view: ScreenView) -> Sequence[ServerFinding]:
         """Return the findings that can be on the screen: each takes at least a line."""
         room = self.size.height
         if self._listed:
-            return view.problems[max(0, self._index - room) : self._index + room]
-        return [problem for _, problem in view.problems.reach(room)]
+            return view.findings[max(0, self._index - room) : self._index + room]
+        return [item for _, item in view.findings.reach(room)]
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -97,12 +97,12 @@ class Findings(Framed):
         """Return the findings that fit."""
         lines: list[Text] = []
         self._places, self._more = [], ""
-        if not view.problems and not view.notes:
+        if not view.findings and not view.notes:
             text = " ✓ nothing is wrong" if view.rows else ""
             facts = self._facts(view, width, height - 1, palette)
             return [Text(text, style=palette["good"]), *facts]
         room = height
-        if self._listed and view.problems:
+        if self._listed and view.findings:
             shown, missing, key = *self._list(view, width, room, palette), "↓"
         else:
             self._top = 0
@@ -116,8 +116,8 @@ class Findings(Framed):
         if self._listed:
             self._point(view, lines, width, palette)
             return lines
-        if self.heads and view.problems.worst is not None:
-            ground = palette.get(f"{view.problems.worst.noted.severity}_ground", "")
+        if self.heads and view.findings.worst is not None:
+            ground = palette.get(f"{view.findings.worst.noted.severity}_ground", "")
             lines[0].append(" " * max(0, width - lines[0].cell_len))
             lines[0].stylize_before(f"on {ground}" if ground else "")
         return lines + self._facts(view, width, room - len(lines), palette)
@@ -144,7 +144,7 @@ class Findings(Framed):
         self, view: ScreenView, width: int, room: int, palette: dict[str, str]
     ) -> tuple[list[Block], int]:
         """Return whole findings around the cursor, and the number of those below them."""
-        keys = [_key(problem) for problem in view.problems]
+        keys = [_key(item) for item in view.findings]
         if self._chosen in keys:  # at its new place; if it is over, the one at its old place
             self._index = keys.index(self._chosen)
         self._index = max(0, min(self._index, len(keys) - 1))
@@ -155,7 +155,7 @@ class Findings(Framed):
             """Return a finding, or a note after the findings, in all its lines."""
             if place not in made:
                 if place < len(keys):
-                    made[place] = finding_block(view.problems[place], view.tz, width, palette)
+                    made[place] = finding_block(view.findings[place], view.tz, width, palette)
                     made[place].place = place
                 else:
                     made[place] = note_block(view.notes[place - len(keys)], width, palette)
@@ -195,30 +195,30 @@ class Findings(Framed):
             lines[index] = text
 
     @property
-    def chosen(self) -> Problem | None:
+    def chosen(self) -> ServerFinding | None:
         """The finding under the cursor, None if there is none or the cursor is elsewhere."""
-        problems = self.view.problems if self.view else ()
-        if not problems or not self._listed:
+        findings = self.view.findings if self.view else ()
+        if not findings or not self._listed:
             return None
-        keys = [_key(problem) for problem in problems]
+        keys = [_key(item) for item in findings]
         index = keys.index(self._chosen) if self._chosen in keys else self._index
-        return problems[max(0, min(index, len(problems) - 1))]
+        return findings[max(0, min(index, len(findings) - 1))]
 
     # --- keys and mouse -------------------------------------------------------------------------
 
     def action_cursor(self, step: int) -> None:
         """Move the cursor by `step` findings."""
-        if self.view is not None and self.view.problems:
-            last = len(self.view.problems) - 1
+        if self.view is not None and self.view.findings:
+            last = len(self.view.findings) - 1
             self._index = max(0, min(last, self._index + step))
-            self._chosen = _key(self.view.problems[self._index])
+            self._chosen = _key(self.view.findings[self._index])
             self.redraw(always=True)
 
     def action_open(self) -> None:
         """Ask for the evidence of the finding under the cursor."""
-        if self.view is not None and self.view.problems:
-            index = min(self._index, len(self.view.problems) - 1)
-            self.post_message(self.Opened(self.view.problems[index]))
+        if self.view is not None and self.view.findings:
+            index = min(self._index, len(self.view.findings) - 1)
+            self.post_message(self.Opened(self.view.findings[index]))
 
     def action_silence(self) -> None:
         """Ask to silence the finding under the cursor, or to end its silence."""
@@ -239,14 +239,14 @@ class Findings(Framed):
         """Ask for the evidence of the clicked finding."""
         row = event.y - self.head_rows
         place = self._places[row] if 0 <= row < len(self._places) else None
-        if self.view is not None and place is not None and place < len(self.view.problems):
-            self.post_message(self.Opened(self.view.problems[place]))
+        if self.view is not None and place is not None and place < len(self.view.findings):
+            self.post_message(self.Opened(self.view.findings[place]))
 
 
-def _ages(problem: Problem) -> tuple[str, str]:
+def _ages(item: ServerFinding) -> tuple[str, str]:
     """Return its age and the rest of its silence, as shown."""
-    since, left = problem.noted.since, problem.left
-    seconds = 0.0 if since is None else problem.row.moment - since
+    since, left = item.noted.since, item.left
+    seconds = 0.0 if since is None else item.row.moment - since
     past = age(seconds) if seconds >= DAY else ""
     return past, "" if left is None else age(left)
 
@@ -275,22 +275,22 @@ def _blocks(
     """
     mentioned = {before for death, before in earlier.items() if before > death}
     blocks: list[Block] = []
-    for index, problem in view.problems.reach(2 * room if earlier else room):
+    for index, item in view.findings.reach(2 * room if earlier else room):
         if index in mentioned:
             continue
         before = earlier.get(index)
-        died_of = None if before is None else view.problems[before]
-        block = finding_block(problem, view.tz, width, palette, died_of, alone=view.alone)
+        died_of = None if before is None else view.findings[before]
+        block = finding_block(item, view.tz, width, palette, died_of, alone=view.alone)
         block.place = index
         blocks.append(block)
-    left_out = len(view.problems) - len(mentioned) - len(blocks)
+    left_out = len(view.findings) - len(mentioned) - len(blocks)
     return blocks + [note_block(note, width, palette) for note in view.notes], left_out
 
 
 def _before_deaths(view: ScreenView) -> dict[int, int]:
     """Return for deaths without a known cause the finding whose flags are the best advice."""
-    places = view.problems.places_of(FAILED)
-    known = [(place, view.problems[place]) for place in places]
+    places = view.findings.places_of(FAILED)
+    known = [(place, view.findings[place]) for place in places]
     first: dict[str, int] = {}
     for place, one in known:
         if one.row.source in first or one.silenced or one.noted.until is None:
@@ -334,7 +334,7 @@ def fill(blocks: list[Block], room: int) -> list[Block]:
     return [block for block in blocks if block in taken]
 
 
-def _key(problem: Problem) -> tuple[object, ...]:
+def _key(item: ServerFinding) -> tuple[object, ...]:
     """Return the key of a finding while its figures change."""
-    noted = problem.noted
-    return problem.row.source, noted.id, noted.engine, noted.since
+    noted = item.noted
+    return item.row.source, noted.id, noted.engine, noted.since

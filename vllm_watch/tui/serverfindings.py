@@ -17,7 +17,7 @@ from vllm_watch.tui.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ServerFinding:
     """A finding and its server."""
 
     row: Row
@@ -62,7 +62,7 @@ def _order(noted: Noted, *, silenced: bool) -> Order:
     return silenced, -SEVERITIES.index(noted.severity), -(noted.since or 0.0)
 
 
-class Problems(MadeWhenAsked[Problem]):
+class ServerFindings(MadeWhenAsked[ServerFinding]):
     """The findings of all servers: loud ones first, sorted by severity."""
 
     def __init__(
@@ -80,9 +80,9 @@ class Problems(MadeWhenAsked[Problem]):
         """How many are loud: they come first."""
 
     @classmethod
-    def of(cls, problems: Iterable[Problem]) -> Problems:
+    def of(cls, findings: Iterable[ServerFinding]) -> ServerFindings:
         """Sort findings that are complete."""
-        known = list(problems)
+        known = list(findings)
         entries = ((_order(p.noted, silenced=p.silenced), p.row, p.noted) for p in known)
         return cls(entries, silences={p.key: p.left for p in known})
 
@@ -91,8 +91,8 @@ class Problems(MadeWhenAsked[Problem]):
         return len(self._entries)
 
     @property
-    def worst(self) -> Problem | None:
-        """The single worst problem, None if there is none."""
+    def worst(self) -> ServerFinding | None:
+        """The worst finding, None if there is none."""
         return self[0] if self.loud else None
 
     @property
@@ -100,7 +100,7 @@ class Problems(MadeWhenAsked[Problem]):
         """How many servers have a loud finding."""
         return len({row.source for _, row, _ in self._entries[: self.loud]})
 
-    def reach(self, room: int) -> Iterator[tuple[int, Problem]]:
+    def reach(self, room: int) -> Iterator[tuple[int, ServerFinding]]:
         """Yield findings with their places: those that may be among the first `room`, and one more.
 
         Each takes at least a line, and loud ones come first, so no others can be on the screen.
@@ -114,8 +114,8 @@ class Problems(MadeWhenAsked[Problem]):
         """Return the indexes of findings of servers in certain states."""
         return [n for n, (_, row, _) in enumerate(self._entries) if row.state.name in states]
 
-    def make(self, place: int) -> Problem:
+    def make(self, place: int) -> ServerFinding:
         """Return a finding with its server."""
         _, row, noted = self._entries[place]
         left = self._silences.get((row.source, noted.id)) if self._silences else None
-        return Problem(row if self._moment is None else row.at(self._moment), noted, left)
+        return ServerFinding(row if self._moment is None else row.at(self._moment), noted, left)
