@@ -79,7 +79,7 @@ class Engine:
     answers: int = 3
     """Requests answered between two stats lines."""
     _random: random.Random = field(init=False)
-    _held: list[tuple[int, str]] = field(default_factory=list)
+    _on_screen: list[tuple[int, str]] = field(default_factory=list)
     """Lines of a start-up that are due later, by second."""
     _up_at: int = 0
 
@@ -104,15 +104,15 @@ class Engine:
         fault = next((fault for fault in self.faults if fault.begin <= second < fault.end), None)
         kind = fault.kind if fault is not None else ""
         if fault is not None and kind == "death" and second == fault.begin:
-            self._held = []
+            self._on_screen = []
             yield from (line for _, line in _moved("h100_saturated_then_killed", _DEATH, second))
         if kind in ("death", "stall"):
             return
         dead = next((one for one in self.faults if one.end == second and one.kind == "death"), None)
         if dead is not None:
             self.start(second)
-        while self._held and self._held[0][0] <= second:
-            yield self._held.pop(0)[1]
+        while self._on_screen and self._on_screen[0][0] <= second:
+            yield self._on_screen.pop(0)[1]
         if second <= self._up_at or second % CADENCE:
             return
         for _ in range(self.answers):
@@ -121,8 +121,8 @@ class Engine:
 
     def start(self, second: int) -> None:
         """Begin to start up at a second."""
-        self._held = _moved("h100_optimised", _START_UP, second)
-        self._up_at = self._held[-1][0]
+        self._on_screen = _moved("h100_optimised", _START_UP, second)
+        self._up_at = self._on_screen[-1][0]
 
     def _stats(self, second: int, kind: str) -> str:
         noise = self._random.gauss

@@ -7,7 +7,7 @@ from collections.abc import Set
 
 import pytest
 
-from vllm_watch.actions.silences import Key
+from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.actions.watch import AlertWatch
 from vllm_watch.config import Settings
 from vllm_watch.config.sections import AlertSettings
@@ -18,7 +18,7 @@ from vllm_watch.health.monitor import Health, Monitor
 
 
 class LookingAtAll(AlertWatch):
-    def _concerned(self, now: float, silenced: Set[Key]) -> list[str]:
+    def _concerned(self, now: float, silenced: Set[SilenceKey]) -> list[str]:
         super()._concerned(now, silenced)
         return list(self._servers)
 

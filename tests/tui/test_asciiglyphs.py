@@ -14,8 +14,8 @@ from tests.tui.screens import replay_app, until
 from tests.tui.test_app import running
 from vllm_watch.config import Settings
 from vllm_watch.tui.asciiglyphs import ascii_of, knows_unicode
-from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.palette import CONTRAST_THEME, THEME
+from vllm_watch.tui.savedchoices import save_choice, saved_choice
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30))
@@ -71,8 +71,8 @@ async def test_the_theme_is_kept_for_the_next_start_and_settings_win() -> None:
     async with running(app, (80, 24)) as pilot:
         assert app.theme == THEME.name
         app.theme = CONTRAST_THEME.name
-        await until(pilot, lambda: chosen("theme") == CONTRAST_THEME.name)
-    assert chosen("theme") == CONTRAST_THEME.name
+        await until(pilot, lambda: saved_choice("theme") == CONTRAST_THEME.name)
+    assert saved_choice("theme") == CONTRAST_THEME.name
     again = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:50:00")
     async with running(again, (80, 24)):
         assert again.theme == CONTRAST_THEME.name
@@ -85,11 +85,11 @@ def test_a_choice_that_cannot_be_kept_or_read_is_no_error(
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "file"))
     (folder / "file").write_text("no folder")
-    choose("theme", "nord")
-    assert chosen("theme") == ""
+    save_choice("theme", "nord")
+    assert saved_choice("theme") == ""
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
-    choose("theme", "nord")
-    assert chosen("theme") == "nord"
+    save_choice("theme", "nord")
+    assert saved_choice("theme") == "nord"
     (kept,) = folder.glob("vllm-watch/*")
     kept.write_text("[1")
-    assert chosen("theme") == ""
+    assert saved_choice("theme") == ""

@@ -42,7 +42,7 @@ from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.requestfacts import cost_facts
 from vllm_watch.tui.rows import make_row
 from vllm_watch.tui.screenview import Choices
-from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.serverversions import ServerVersions
 from vllm_watch.tui.timeline import STEPS, Timeline
 from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets import fleet
@@ -157,15 +157,15 @@ def test_the_cost_of_all_there_is_is_worked_out_when_the_window_moves_on(
 def test_a_stamp_changes_when_a_line_came_and_only_then() -> None:
     """Stats lines stand at 08:50:11 and 08:50:21; between them nothing is written."""
     monitor = monitor_of("h100_saturated_then_killed")
-    server, stamps = server_of(monitor), Stamps(monitor)
+    server, versions = server_of(monitor), ServerVersions(monitor)
     before, between, later, after = (
-        stamps.of(server, at(clock), False)
+        versions.of(server, at(clock), False)
         for clock in ("08:50:10", "08:50:13", "08:50:20", "08:50:21")
     )
     assert before != between
     assert between == later
     assert later != after
-    assert stamps.of(server, at("08:50:10"), True) == stamps.of(server, at("08:50:21"), True)
+    assert versions.of(server, at("08:50:10"), True) == versions.of(server, at("08:50:21"), True)
 
 
 def test_the_present_is_judged_again_when_something_came_or_time_went() -> None:

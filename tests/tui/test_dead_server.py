@@ -159,14 +159,14 @@ async def test_the_key_to_the_errors_is_in_every_footer_of_a_failed_server() -> 
         for width in (40, 80, 120):
             assert " x errors " in footer(app, view, width)
             assert footer(app, view, width).endswith(" q quit ")
-        healthy = replace(view, failed=False)
+        healthy = replace(view, has_errors=False)
         assert "errors" not in footer(app, healthy, 40)
         assert "←→ time" in footer(app, healthy, 40)
 
 
 def test_only_a_server_with_errors_is_failed(fleet: Monitor) -> None:
-    assert not view_at(fleet, "08:51:41").failed, "its first error is written two seconds later"
-    assert view_at(fleet, "08:51:43").failed
+    assert not view_at(fleet, "08:51:41").has_errors, "its first error is written two seconds later"
+    assert view_at(fleet, "08:51:43").has_errors
 
 
 async def test_keys_typed_at_once_reach_what_the_first_one_opens() -> None:

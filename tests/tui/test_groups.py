@@ -92,7 +92,7 @@ def test_scrolled_to_the_first_row_of_a_model_its_line_is_seen(fleet: ScreenView
 
 
 def test_of_a_folded_model_one_line_is_left_and_the_cursor_stops_there(fleet: ScreenView) -> None:
-    table = TableLines(fleet.made, {"Llama", "Qwen"})
+    table = TableLines(fleet.cached, {"Llama", "Qwen"})
     assert [str(getattr(line, "model", line)) for line in table.lines] == [
         "Llama", "Mistral", *map(str, range(6, 12)), "Qwen",
     ]  # fmt: skip
@@ -140,7 +140,7 @@ def test_only_rows_on_the_screen_get_the_moment(
 ) -> None:
     """Lines above models count rows as they were made."""
     assert isinstance(fleet.rows, Rows)
-    later = replace(fleet, rows=Rows(fleet.made, fleet.moment + 5.0), moment=fleet.moment + 5.0)
+    later = replace(fleet, rows=Rows(fleet.cached, fleet.moment + 5.0), moment=fleet.moment + 5.0)
     moved: set[str] = set()
     at = Row.at
 

@@ -43,15 +43,15 @@ def test_only_servers_with_news_or_a_note_are_asked_for_notes(
 
     monkeypatch.setattr(lognotes, "notes_of", noting)
     notes = LogNotes(monitor, UTC)
-    assert notes.at() == ()
+    assert notes.notes() == ()
     assert sorted(asked) == sorted(sources)
     asked.clear()
-    assert notes.at() == ()
+    assert notes.notes() == ()
     assert asked == []
     monitor.apply(Block(sources[1], damaged=2))
     monitor.apply(Block(sources[2], size=1))
-    assert notes.at() == (f"{sources[1]}: 2 stats lines were cut off",)
+    assert notes.notes() == (f"{sources[1]}: 2 stats lines were cut off",)
     assert sorted(asked) == sorted(sources[1:])
     asked.clear()
-    assert notes.at() == (f"{sources[1]}: 2 stats lines were cut off",)
+    assert notes.notes() == (f"{sources[1]}: 2 stats lines were cut off",)
     assert asked == sources[1:2], "how long it lasts may change"

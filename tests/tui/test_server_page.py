@@ -13,11 +13,11 @@ from tests.tui.screens import monitor_from, monitor_of, replay_app, until, view_
 from tests.tui.test_app import dashboard, running
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.page.about import About, about_server
 from vllm_watch.tui.page.advice import copied, start_part
 from vllm_watch.tui.page.arrange import FRAMED, TWO_COLUMNS, Part, arranged
 from vllm_watch.tui.page.content import page_lines
 from vllm_watch.tui.page.overtime import overtime_part
+from vllm_watch.tui.page.pagedata import PageData, page_data
 from vllm_watch.tui.page.setup import Segment, segment_bar
 from vllm_watch.tui.palette import DAY_THEME, THEME, roles_of
 from vllm_watch.tui.screens.dashboard import Dashboard
@@ -28,15 +28,15 @@ KILLED = log_of("h100_saturated_then_killed")
 PALETTE = {**roles_of(THEME), "shading": "smooth"}
 
 
-def about_of(monitor: Monitor, clock: str) -> About:
+def data_of(monitor: Monitor, clock: str) -> PageData:
     (source,) = monitor.store.servers
-    about = about_server(monitor, view_at(monitor, clock), source)
-    assert about is not None
-    return about
+    data = page_data(monitor, view_at(monitor, clock), source)
+    assert data is not None
+    return data
 
 
-def plain(about: About, width: int = 120) -> str:
-    return "\n".join(line.plain for line in page_lines(about, width, 0, PALETTE))
+def plain(data: PageData, width: int = 120) -> str:
+    return "\n".join(line.plain for line in page_lines(data, width, 0, PALETTE))
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +88,14 @@ async def test_it_scrolls_and_its_time_keys_move_the_moment_of_both_screens() ->
         await until(pilot, lambda: app.timeline.moment() < at("08:51:35"))
         page = app.screen
         assert isinstance(page, ServerScreen)
-        await until(pilot, lambda: page.about is not None and page.about.time < at("08:51:35"))
+        await until(pilot, lambda: page.data is not None and page.data.time < at("08:51:35"))
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
         assert dashboard(app).view is not None
 
 
 def test_it_shows_flags_room_and_start_up_as_the_log_does(killed: Monitor) -> None:
-    text = plain(about_of(killed, "08:51:35"))
+    text = plain(data_of(killed, "08:51:35"))
     assert "--gpu-memory-utilization 0.15" in text
     assert "max_num_batched_tokens 8192" in text, "vLLM chose it"
     assert "79,168 KV cache tokens" in text
@@ -107,18 +107,18 @@ def test_it_shows_flags_room_and_start_up_as_the_log_does(killed: Monitor) -> No
 
 
 def test_where_nothing_needs_to_change_nothing_is_copied() -> None:
-    about = about_of(monitor_of("cpu_two_engines"), "09:24:25")
-    assert not about.start.changes
-    assert about.start.given is not None
-    assert copied(about) == ""
-    assert "Recommended start" not in plain(about)
+    data = data_of(monitor_of("cpu_two_engines"), "09:24:25")
+    assert not data.start.changes
+    assert data.start.given is not None
+    assert copied(data) == ""
+    assert "Recommended start" not in plain(data)
 
 
 def test_findings_are_reported_again_only_after_a_while(killed: Monitor) -> None:
     (source,) = killed.store.servers
-    first = about_of(killed, "08:51:35")
-    soon = about_server(killed, view_at(killed, "08:51:39"), source, before=first)
-    later = about_server(killed, view_at(killed, "08:51:41"), source, before=soon)
+    first = data_of(killed, "08:51:35")
+    soon = page_data(killed, view_at(killed, "08:51:39"), source, before=first)
+    later = page_data(killed, view_at(killed, "08:51:41"), source, before=soon)
     assert soon is not None
     assert later is not None
     assert soon.findings is first.findings
@@ -127,14 +127,14 @@ def test_findings_are_reported_again_only_after_a_while(killed: Monitor) -> None
 
 
 def test_it_shows_nothing_of_the_future(killed: Monitor) -> None:
-    text = plain(about_of(killed, "08:50:15"))
+    text = plain(data_of(killed, "08:50:15"))
     assert "KV cache full" not in text
     assert "died" not in text
 
 
 @pytest.mark.parametrize("width", [1, 10, 39, FRAMED - 1, FRAMED, 80, TWO_COLUMNS, 199])
 def test_every_line_fits_its_width(killed: Monitor, width: int) -> None:
-    lines = page_lines(about_of(killed, "08:51:35"), width, 60, PALETTE)
+    lines = page_lines(data_of(killed, "08:51:35"), width, 60, PALETTE)
     assert all(line.cell_len <= width for line in lines)
     if width >= FRAMED:
         assert {line.cell_len for line in lines} == {width}
@@ -170,8 +170,8 @@ def engines(number: int, odd: int) -> Iterator[str]:
 def test_an_engine_apart_from_the_others_stands_out(tmp_path: Path, number: int, rows: int) -> None:
     log = tmp_path / "many.log"
     log.write_text("\n".join(engines(number, odd=5)) + "\n")
-    about = about_of(monitor_from(read(log).read_once()), "09:05:50")
-    lines = [line.plain for line in overtime_part(about).lines(120, PALETTE)][3:-1]
+    data = data_of(monitor_from(read(log).read_once()), "09:05:50")
+    lines = [line.plain for line in overtime_part(data).lines(120, PALETTE)][3:-1]
     assert len(lines) == rows
     assert [line[:6].strip() for line in lines if "▲ 2.0× the others" in line] in (["005"], ["004"])
     assert sum("▲" in line for line in lines) == 1
@@ -179,13 +179,13 @@ def test_an_engine_apart_from_the_others_stands_out(tmp_path: Path, number: int,
 
 def test_without_colours_a_strip_is_as_high_as_its_value(killed: Monitor) -> None:
     palette = {**roles_of(DAY_THEME), "shading": "mono"}
-    strip = overtime_part(about_of(killed, "08:51:35")).lines(120, palette)[3].plain
+    strip = overtime_part(data_of(killed, "08:51:35")).lines(120, palette)[3].plain
     assert "█" in strip, "98 % and more"
     assert "▃" in strip or "▄" in strip, "the 35 to 43 % before"
 
 
 def test_without_colours_what_is_new_in_the_command_is_underlined(killed: Monitor) -> None:
-    part = start_part(about_of(killed, "08:51:35"))
+    part = start_part(data_of(killed, "08:51:35"))
     assert part is not None
     told = Text("\n").join(part.lines(60, {**PALETTE, "shading": "mono"}))
     spans = [span for span in told.spans if "underline" in str(span.style)]
@@ -204,7 +204,7 @@ def test_without_given_flags_the_changed_ones_are_copied(tmp_path: Path) -> None
     log = tmp_path / "headless.log"
     kept = [line for line in KILLED.read_text().splitlines() if "non-default args" not in line]
     log.write_text("\n".join(kept) + "\n")
-    about = about_of(monitor_from(read(log).read_once()), "08:51:35")
-    assert about.start.given is None
-    assert copied(about) == "--gpu-memory-utilization 0.90"
-    assert "no line to copy" in plain(about)
+    data = data_of(monitor_from(read(log).read_once()), "08:51:35")
+    assert data.start.given is None
+    assert copied(data) == "--gpu-memory-utilization 0.90"
+    assert "no line to copy" in plain(data)

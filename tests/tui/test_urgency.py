@@ -109,7 +109,7 @@ def test_of_two_calls_to_come_the_sooner_one_counts() -> None:
         made.append((seconds, call))
         return Made(len(made))
 
-    soon = urgency.Appointment(set_timer)
+    soon = urgency.DelayedCall(set_timer)
     soon.within(5.0, lambda: called.append("later"))
     soon.within(9.0, lambda: called.append("latest"))
     soon.within(1.0, lambda: called.append("sooner"))

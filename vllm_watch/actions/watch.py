@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Set
 
 from vllm_watch.actions.payload import Alert
-from vllm_watch.actions.silences import Key
+from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.actions.transitions import Transition, Transitions
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.due import Due
@@ -25,7 +25,7 @@ class AlertWatch:
         """The moment of the last look, and the store's revision at it."""
         self._due = Due()
         """When servers can change without news."""
-        self._silenced: Set[Key] = frozenset()
+        self._silenced: Set[SilenceKey] = frozenset()
         """What was silenced at the last look."""
         self._from: float | None = None
 
@@ -48,7 +48,7 @@ class AlertWatch:
         if self._from is None:
             self._from = now
 
-    def look(self, now: float, silenced: Collection[Key]) -> list[Alert]:
+    def look(self, now: float, silenced: Collection[SilenceKey]) -> list[Alert]:
         """Return the alerts to send at `now`, in this machine's clock."""
         found = []
         for source in self._concerned(now, frozenset(silenced)):
@@ -64,7 +64,7 @@ class AlertWatch:
             self._due.put(source, holds)
         return found
 
-    def _concerned(self, now: float, silenced: Set[Key]) -> list[str]:
+    def _concerned(self, now: float, silenced: Set[SilenceKey]) -> list[str]:
         """Return the servers to look at, in the order in which they were found.
 
         A server is left out while neither its health nor its reported alerts can have changed.
@@ -79,7 +79,7 @@ class AlertWatch:
         some = changed | news | self._due.take(now)
         return [source for source in self._servers if source in some]
 
-    def lasting(self) -> set[Key]:
+    def lasting(self) -> set[SilenceKey]:
         """Return all alerts that have not ended."""
         return {(source, one) for source, of in self._servers.items() for one in of.lasting}
 

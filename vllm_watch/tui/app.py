@@ -32,16 +32,16 @@ from vllm_watch.reports.excerpt import Excerpt, excerpt
 from vllm_watch.tui.alerting import LOOK_SECONDS, Alerting
 from vllm_watch.tui.asciiglyphs import AsciiFilter, knows_unicode
 from vllm_watch.tui.chartcommands import unknown_charts
-from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.commonstart import BEGINS_AFTER
+from vllm_watch.tui.compactupdates import compact
 from vllm_watch.tui.feed import run_feed
-from vllm_watch.tui.fewbytes import brief
 from vllm_watch.tui.keys import bound, use
 from vllm_watch.tui.longlived import LATEST, LongLived
 from vllm_watch.tui.messages import ActionDone, AllRead, NewsRead
 from vllm_watch.tui.palette import OWN_THEMES, THEME
+from vllm_watch.tui.savedchoices import save_choice, saved_choice
 from vllm_watch.tui.screens.dashboard import Dashboard
-from vllm_watch.tui.screens.modal import Palette
+from vllm_watch.tui.screens.modal import GuardedPalette
 from vllm_watch.tui.slowterminal import SlowTerminal
 from vllm_watch.tui.timeline import Timeline
 
@@ -131,7 +131,7 @@ class VllmWatch(App[int]):
         for theme in OWN_THEMES:
             self.register_theme(theme)
         wanted = self._settings.screen.theme
-        wanted = chosen("theme") if wanted == "last" else wanted
+        wanted = saved_choice("theme") if wanted == "last" else wanted
         self.set_reactive(App.theme, wanted if wanted in self.available_themes else THEME.name)
         self.stylesheet.set_variables(self.get_css_variables())
         self.set_class(self.current_theme.dark, "-dark-mode", update=False)
@@ -163,8 +163,8 @@ class VllmWatch(App[int]):
 
     def _remember(self, theme: Theme) -> None:
         """Keep the chosen theme for the next start."""
-        if theme.name not in (self._settings.screen.theme, chosen("theme") or THEME.name):
-            choose("theme", theme.name)
+        if theme.name not in (self._settings.screen.theme, saved_choice("theme") or THEME.name):
+            save_choice("theme", theme.name)
 
     @property
     def ascii_only(self) -> bool:
@@ -178,7 +178,7 @@ class VllmWatch(App[int]):
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Draw with as few bytes as it takes."""
-        super()._display(screen, brief(renderable))
+        super()._display(screen, compact(renderable))
         self._terminal.drawn()
 
     async def on_event(self, event: events.Event) -> None:
@@ -195,12 +195,14 @@ class VllmWatch(App[int]):
 
     def search_themes(self) -> None:
         """Show the themes to choose from."""
-        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
+        self.push_screen(
+            GuardedPalette(providers=[ThemeProvider], placeholder="Search for themes…")
+        )
 
     def action_command_palette(self) -> None:
         """Show the commands to choose from."""
-        if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+        if not isinstance(self.screen, GuardedPalette):
+            self.push_screen(GuardedPalette(id="--command-palette"))
 
     def _dashboard(self) -> Dashboard:
         """Return the dashboard; it finds lines of a log again with the same formats."""

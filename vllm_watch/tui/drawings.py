@@ -16,7 +16,7 @@ from vllm_watch.tui.timeline import Window
 if TYPE_CHECKING:
     from vllm_watch.core.store import Server
     from vllm_watch.health.monitor import Monitor
-    from vllm_watch.tui.stamps import Stamps
+    from vllm_watch.tui.serverversions import ServerVersions
 
 MOST_KEPT = 400
 """Most cached pictures: a few times those of a screen full of servers."""
@@ -32,7 +32,7 @@ class Drawings:
     """The window of ribbons, in our clock."""
     moment: float = 0.0
     live: bool = False
-    stamps: Stamps | None = None
+    versions: ServerVersions | None = None
     source: str = ""
     """The server whose charts are shown, or empty."""
     engine: int | None = None
@@ -86,8 +86,8 @@ class Drawings:
         return self._data_key(name), self._cursor_in(self.span)
 
     def _data_key(self, name: str) -> tuple[object, ...]:
-        stamp = self._stamp(self.source)
-        return "chart", name, self.source, self.engine, self.span, self.over, stamp
+        version = self._version(self.source)
+        return "chart", name, self.source, self.engine, self.span, self.over, version
 
     def cursor_step(self, steps: int) -> int | None:
         """Return the step of a ribbon at which the cursor is, None outside of it."""
@@ -110,12 +110,12 @@ class Drawings:
         def make() -> tuple[Step, ...]:
             return ribbon_steps(scope, steps)
 
-        key = ("ribbon", source, self.window, self._stamp(source), engine, steps)
+        key = ("ribbon", source, self.window, self._version(source), engine, steps)
         return self._keep(key, make)
 
     def ribbon_key(self, source: str) -> tuple[object, ...]:
         """Return the key of a server's cached ribbon."""
-        return "ribbon", source, self.window, self._stamp(source), self.cursor
+        return "ribbon", source, self.window, self._version(source), self.cursor
 
     def _until(self, window: Window) -> float:
         """Return until when data is known: a stamp may be slightly ahead of our clock."""
@@ -124,11 +124,11 @@ class Drawings:
     def _server(self, source: str) -> Server | None:
         return self.monitor.store.servers.get(source) if self.monitor else None
 
-    def _stamp(self, source: str) -> object:
+    def _version(self, source: str) -> object:
         server = self._server(source)
-        if server is None or self.stamps is None:
+        if server is None or self.versions is None:
             return None
-        return self.stamps.of(server, self.moment, self.live)
+        return self.versions.of(server, self.moment, self.live)
 
     def _keep(self, key: object, make: Callable[[], _T]) -> _T:
         """Return a cached picture, or draw it."""

@@ -18,7 +18,7 @@ _LESS = ((" unexpectedly", ""), ("engine core", "engine"))
 _LOG_ENDS = ("the log just ends", "log ends")
 
 
-def failed(run: Run, time: float) -> bool:
+def has_errors(run: Run, time: float) -> bool:
     """Return whether there is an error to read in a run up to `time`."""
     return any(
         moment.event.kind in SHOWN_ERRORS and (at is None or at <= time)

@@ -96,7 +96,7 @@ def server_lines(
     """Return the newest events of one server up to `until` (our clock), the newest first."""
     time = server.clock.own(until)
     lines = [
-        *_server_lines(server, time),
+        *_log_lines(server, time),
         *_alert_lines(monitor, server, time, limit),
         *_trend_lines(monitor, server, time),
     ]
@@ -108,7 +108,7 @@ def short_name(server: Server) -> str:
     return f":{server.known.port}" if server.known.port else server.name
 
 
-def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
+def _log_lines(server: Server, until: float) -> Iterator[EventLine]:
     """Yield the events of the log itself."""
     name = short_name(server)
     for run in server.runs:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from operator import attrgetter
 
-from vllm_watch.actions.silences import Key
+from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.due import Due
 from vllm_watch.core.hints import NamedTuple
@@ -14,14 +14,14 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.rows import Row, make_row
 from vllm_watch.tui.serverfindings import Entry, entries_of
-from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.serverversions import ServerVersions
 from vllm_watch.tui.timeline import Timeline
 
 
 class KeptRow(NamedTuple):
     """A server's cached row, and the values to count."""
 
-    stamp: object
+    version: object
     """The input from which the row was made."""
     until: float
     """Until when the row is valid without news, in the log's clock."""
@@ -38,10 +38,10 @@ class FleetRows:
     of a thousand, a hundred write in a second.
     """
 
-    def __init__(self, monitor: Monitor, stamps: Stamps) -> None:
+    def __init__(self, monitor: Monitor, versions: ServerVersions) -> None:
         """Show the servers of `monitor`."""
         self._monitor = monitor
-        self._stamps = stamps
+        self._versions = versions
         self._kept: dict[str, KeptRow] = {}
         self._sources: tuple[str, ...] = ()
         self._shown: list[KeptRow] = []
@@ -52,14 +52,14 @@ class FleetRows:
         self._revision = 0
         """The store's revision at that moment."""
         self._due = Due()
-        self.named = 1
+        self.names_revision = 1
         """Grows when servers are added or renamed."""
 
     def knows(self, source: str) -> bool:
         """Tell whether a server has a row."""
         return source in self._kept
 
-    def at(self, timeline: Timeline, silences: Collection[Key] = ()) -> list[KeptRow]:
+    def at(self, timeline: Timeline, silences: Collection[SilenceKey] = ()) -> list[KeptRow]:
         """Return the rows of servers at the moment shown, in the order in which they were found."""
         moment, servers = timeline.moment(), self._monitor.store.servers
         follows = timeline.following and moment >= self._followed > -math.inf
@@ -88,7 +88,7 @@ class FleetRows:
         if sources != self._sources:
             self._sources = sources
             self._places = {source: place for place, source in enumerate(sources)}
-            self.named += 1
+            self.names_revision += 1
 
     def _changed(self, moment: float) -> list[Server]:
         """Return the servers with news, and those whose row has expired."""
@@ -101,26 +101,26 @@ class FleetRows:
         moment, live = timeline.moment(), timeline.following
         kept = self._kept.get(server.source)
         time = server.clock.own(moment)
-        known = server.revision if live else self._stamps.of(server, moment, live)
-        stamp = (known, live, server.clock)
-        if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
-            kept = self._kept[server.source] = self._made(server, timeline, stamp, kept)
+        known = server.revision if live else self._versions.of(server, moment, live)
+        version = (known, live, server.clock)
+        if kept is None or kept.version != version or not kept.row.moment <= time < kept.until:
+            kept = self._kept[server.source] = self._made(server, timeline, version, kept)
         if live:
             self._due.put(server.source, server.clock.ours(kept.until))
         return kept
 
     def _made(
-        self, server: Server, timeline: Timeline, stamp: object, kept: KeptRow | None
+        self, server: Server, timeline: Timeline, version: object, kept: KeptRow | None
     ) -> KeptRow:
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         saved = live and server.saved(timeline.now(), monitor.settings.watch.saved_after_seconds)
         row = make_row(monitor, server, moment, live=live, saved=saved)
         if kept is None or _names(row) != _names(kept.row):
-            self.named += 1
-        elif kept.stamp == stamp and row.same(kept.row):
+            self.names_revision += 1
+        elif kept.version == version and row.same(kept.row):
             row = replace(row, serial=kept.row.serial)
         until = monitor.recent.until(server) if live else -math.inf
-        return _counted(stamp, until, row)
+        return _counted(version, until, row)
 
 
 _names = attrgetter("name", "model", "port")
@@ -131,11 +131,11 @@ def _begun(server: Server, moment: float) -> bool:
     return first is None or server.clock.ours(first) <= moment
 
 
-def _counted(stamp: object, until: float, row: Row) -> KeptRow:
-    return KeptRow(stamp, until, row, row.shape, row.values.generation_tps, entries_of(row))
+def _counted(version: object, until: float, row: Row) -> KeptRow:
+    return KeptRow(version, until, row, row.shape, row.values.generation_tps, entries_of(row))
 
 
-def _silenced(kept: KeptRow, silences: Collection[Key]) -> KeptRow:
+def _silenced(kept: KeptRow, silences: Collection[SilenceKey]) -> KeptRow:
     row = kept.row
     quiet = frozenset(noted.id for noted in row.noted if (row.source, noted.id) in silences)
-    return _counted(kept.stamp, kept.until, replace(row, silenced=quiet)) if quiet else kept
+    return _counted(kept.version, kept.until, replace(row, silenced=quiet)) if quiet else kept

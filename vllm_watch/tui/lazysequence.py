@@ -10,7 +10,7 @@ from vllm_watch.core.hints import TypeVar, overload
 T = TypeVar("T")
 
 
-class MadeWhenAsked(Sequence[T]):
+class LazySequence(Sequence[T]):
     """Makes each item once, when it is used: a screen shows only a few of thousands."""
 
     def __init__(self) -> None:

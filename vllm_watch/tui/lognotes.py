@@ -25,7 +25,7 @@ class LogNotes:
         self._noted: set[str] = set()
         """Sources of servers that had a note."""
 
-    def at(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """Return the notes as of the last search of the paths."""
         monitor = self._monitor
         looked, servers = monitor.store.looked, monitor.store.servers

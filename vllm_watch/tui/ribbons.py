@@ -21,7 +21,7 @@ def ribbon_steps(scope: ChartScope, steps: int) -> tuple[Step, ...]:
         return ()
     rates = _levels(scope, steps, "generation_tps")
     loads = _sums(_levels(scope, steps, "running"), _levels(scope, steps, "waiting"))
-    rests = _rests(scope.server, scope.engine, scope.start)
+    rests = _was_idle(scope.server, scope.engine, scope.start)
     lines = []
     for rate, load in zip(rates, loads, strict=True):
         if load is not None:  # an idle server writes nothing until there is work again
@@ -38,7 +38,7 @@ def ribbon_steps(scope: ChartScope, steps: int) -> tuple[Step, ...]:
     )
 
 
-def _rests(server: Server, engine: int | None, time: float) -> bool:
+def _was_idle(server: Server, engine: int | None, time: float) -> bool:
     """Return whether nothing ran at a moment, by the newest line of each engine."""
     run = server.run_at(time)
     engines = run.engines if engine is None else [engine] if engine in run.series else []

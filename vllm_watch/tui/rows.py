@@ -17,7 +17,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Noted
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.endings import ending_words, first_errors
-from vllm_watch.tui.lazysequence import MadeWhenAsked
+from vllm_watch.tui.lazysequence import LazySequence
 
 _SERIALS = count(1)
 _SHAPES = {
@@ -148,22 +148,22 @@ class Row:
         return self.state.name
 
 
-class Rows(MadeWhenAsked[Row]):
+class Rows(LazySequence[Row]):
     """Rows as of a moment; a row is only updated when it is read."""
 
-    def __init__(self, made: Sequence[Row], moment: float) -> None:
-        """Show `made` as of `moment`, in our clock."""
+    def __init__(self, cached: Sequence[Row], moment: float) -> None:
+        """Show `cached` rows as of `moment`, in our clock."""
         super().__init__()
-        self.made = made
+        self.cached = cached
         self.moment = moment
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.made)
+        return len(self.cached)
 
     def make(self, place: int) -> Row:
         """Return a row as of the moment."""
-        return self.made[place].at(self.moment)
+        return self.cached[place].at(self.moment)
 
 
 def make_row(
@@ -189,8 +189,8 @@ def make_row(
     return Row(
         server.source,
         None,
-        _apart(server.name),
-        _apart(server.known.model or server.known.stem),
+        _without_joiners(server.name),
+        _without_joiners(server.known.model or server.known.stem),
         f":{server.known.port}" if server.known.port else "",
         health.state,
         health.noted,
@@ -212,12 +212,12 @@ def make_row(
     )
 
 
-_JOINING = lazy(r"[\u200b-\u200d\u2060\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+_JOINERS = lazy(r"[\u200b-\u200d\u2060\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 
 
-def _apart(text: str) -> str:
+def _without_joiners(text: str) -> str:
     """Return text without combining signs: terminals draw these in different widths."""
-    return text if text.isascii() else _JOINING.sub("", text)
+    return text if text.isascii() else _JOINERS.sub("", text)
 
 
 def engine_rows(row: Row, server: Server, time: float) -> list[Row]:

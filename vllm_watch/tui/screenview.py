@@ -44,7 +44,7 @@ class ScreenView:
     """Number of servers that the filter leaves out."""
     reading: str = ""
     """How much of the logs has been read, while that continues."""
-    failed: bool = False
+    has_errors: bool = False
     """True if the selected server has errors to read."""
     startup: StartupView | None = None
     """The start-up of the selected server, if it has no stats line: its charts would be empty."""
@@ -54,7 +54,7 @@ class ScreenView:
     """Charts of the selected server that have data, in the requested order."""
     replayed: float | None = None
     """How much of a replay has been shown, 0 to 1; None if live."""
-    named: int = 0
+    names_revision: int = 0
     """Grows when servers are added or renamed."""
 
     @property
@@ -70,12 +70,12 @@ class ScreenView:
     @property
     def fleet(self) -> Sequence[Row]:
         """The same as cached, not as of the moment: enough to count servers."""
-        return [row for row in self.made if row.engine is None]
+        return [row for row in self.cached if row.engine is None]
 
     @property
-    def made(self) -> Sequence[Row]:
+    def cached(self) -> Sequence[Row]:
         """All rows as cached, not as of the moment."""
-        return self.rows.made if isinstance(self.rows, Rows) else self.rows
+        return self.rows.cached if isinstance(self.rows, Rows) else self.rows
 
     @property
     def alone(self) -> bool:

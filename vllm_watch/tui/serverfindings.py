@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
 from types import MappingProxyType
 
-from vllm_watch.actions.silences import Key
+from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.rules import SEVERITIES
-from vllm_watch.tui.lazysequence import MadeWhenAsked
+from vllm_watch.tui.lazysequence import LazySequence
 from vllm_watch.tui.rows import Row
 
 
@@ -41,7 +41,7 @@ class ServerFinding:
         return self.noted.severity != "note" and not self.silenced
 
     @property
-    def key(self) -> Key:
+    def key(self) -> SilenceKey:
         """Its identity while it lasts: its log and its id."""
         return self.row.source, self.noted.id
 
@@ -62,14 +62,14 @@ def _order(noted: Noted, *, silenced: bool) -> Order:
     return silenced, -SEVERITIES.index(noted.severity), -(noted.since or 0.0)
 
 
-class ServerFindings(MadeWhenAsked[ServerFinding]):
+class ServerFindings(LazySequence[ServerFinding]):
     """The findings of all servers: loud ones first, sorted by severity."""
 
     def __init__(
         self,
         entries: Iterable[Entry] = (),
         moment: float | None = None,
-        silences: Mapping[Key, float | None] = MappingProxyType({}),
+        silences: Mapping[SilenceKey, float | None] = MappingProxyType({}),
     ) -> None:
         """Sort findings as of `moment` (None: their rows'); `silences` has the seconds left."""
         super().__init__()

@@ -73,11 +73,11 @@ def _means(run: Run, engines: list[int], start: float, end: float) -> tuple[str,
 
 
 def _tokens(run: Run, engines: list[int], start: float, end: float) -> tuple[str, ...]:
-    made, asked = (
+    made, of_prompts = (
         sum(tokens_between(run.series[engine], metric, start, end) for engine in engines)
         for metric in ("generation_tps", "prompt_tps")
     )
-    return (f"{made:,.0f} generated", f"{asked:,.0f} of prompts") if engines else ()
+    return (f"{made:,.0f} generated", f"{of_prompts:,.0f} of prompts") if engines else ()
 
 
 def _times(

@@ -24,8 +24,8 @@ Drawing a table of fifty servers once for each row of it took a third of the pro
 """
 
 
-class Appointment:
-    """One call to come: asked for again, the sooner time counts."""
+class DelayedCall:
+    """One call at a later time; of two times, the earlier one counts."""
 
     def __init__(self, set_timer: Callable[[float, Callable[[], object]], Timer]) -> None:
         """Have timers made by `set_timer`."""

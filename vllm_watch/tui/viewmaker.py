@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from types import MappingProxyType
 
-from vllm_watch.actions.silences import Key
+from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import percent
 from vllm_watch.core.run import Run
@@ -21,7 +21,7 @@ from vllm_watch.tui.cardfacts import Facts, card_facts
 from vllm_watch.tui.charttable import CHART_BY_NAME, charts_of
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.drawings import Drawings
-from vllm_watch.tui.endings import failed
+from vllm_watch.tui.endings import has_errors
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
@@ -29,8 +29,8 @@ from vllm_watch.tui.requestfacts import cost_facts, times_facts
 from vllm_watch.tui.rows import Row, Rows, engine_rows
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.serverfindings import ServerFindings
+from vllm_watch.tui.serverversions import ServerVersions
 from vllm_watch.tui.spanfacts import span_facts
-from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.startupview import StartupView, startup_view
 from vllm_watch.tui.timeline import Timeline, Window
 
@@ -55,11 +55,11 @@ _SHARED = ("…", "○", "■")
 """Shapes of several states: if all servers of a shape are in one state, its name is the word."""
 
 
-_About = tuple[Facts, bool, StartupView | None]
+_RowFacts = tuple[Facts, bool, StartupView | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _SelectedParts:
     """The parts of the view that depend on the selected row."""
 
     drawings: Drawings
@@ -78,8 +78,8 @@ class ViewMaker:
         self._monitor = monitor
         self._tz = tz
         self._job = job
-        self._stamps = Stamps(monitor)
-        self._fleet = FleetRows(monitor, self._stamps)
+        self._versions = ServerVersions(monitor)
+        self._fleet = FleetRows(monitor, self._versions)
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[EventLine, ...] = ()
         self._events_of = -1
@@ -89,7 +89,7 @@ class ViewMaker:
         self._notes = LogNotes(monitor, tz)
         self._drawn: dict[object, object] = {}
         self._span: tuple[object, Facts] = ((), ())
-        self._about: tuple[object, _About] = ((), ((), False, None))
+        self._facts: tuple[object, _RowFacts] = ((), ((), False, None))
 
     def knows(self, source: str) -> bool:
         """Tell whether a server has a row."""
@@ -101,7 +101,7 @@ class ViewMaker:
         choices: Choices,
         *,
         troubles: tuple[str, ...] = (),
-        silences: Mapping[Key, float | None] = MappingProxyType({}),
+        silences: Mapping[SilenceKey, float | None] = MappingProxyType({}),
     ) -> ScreenView:
         """Return what the screen shows at the timeline's moment.
 
@@ -109,11 +109,11 @@ class ViewMaker:
         """
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         kept = self._fleet.at(timeline, silences)
-        rows = Rows(self._shown([one.row for one in kept], choices, moment), moment)
+        rows = Rows(self._visible_rows([one.row for one in kept], choices, moment), moment)
         findings = ServerFindings((e for one in kept for e in one.entries), moment, silences)
-        selected = _selected(rows.made, findings, choices)
+        selected = _selected(rows.cached, findings, choices)
         window = timeline.drawn()
-        shown = self._shown_of(rows[selected] if rows else None, window, timeline, choices)
+        shown = self._selected_parts(rows[selected] if rows else None, window, timeline, choices)
         return ScreenView(
             moment,
             self._tz,
@@ -127,36 +127,36 @@ class ViewMaker:
             shown.drawings,
             shown.facts,
             "" if kept else _missing(monitor),
-            (*self._notes.at(), *troubles),
+            (*self._notes.notes(), *troubles),
             choices.filter,
-            len(kept) - sum(row.engine is None for row in rows.made),
+            len(kept) - sum(row.engine is None for row in rows.cached),
             _reading(monitor, live=timeline.mode == "live"),
             shown.errors,
             shown.startup,
             shown.marked,
             shown.charts,
             timeline.replayed(),
-            self._fleet.named,
+            self._fleet.names_revision,
         )
 
-    def _shown_of(
+    def _selected_parts(
         self, row: Row | None, window: Window, timeline: Timeline, choices: Choices
-    ) -> _Shown:
+    ) -> _SelectedParts:
         """Return the parts for the selected row, if there is one."""
         moment, live = timeline.moment(), timeline.following
         drawings = Drawings(
-            self._monitor, window, moment, live, self._stamps, cursor=timeline.cursor,
+            self._monitor, window, moment, live, self._versions, cursor=timeline.cursor,
             kept=self._drawn,
         )  # fmt: skip
         if row is None:
-            return _Shown(drawings)
-        facts, errors, startup = self._about_row(row, moment, live, window)
+            return _SelectedParts(drawings)
+        facts, errors, startup = self._row_facts(row, moment, live, window)
         charts = charts_of(self._monitor.store.servers[row.source], row.moment, choices.charts)
         if startup is not None and row.state.name in ("ready", "no-stats"):
             filled = tuple(name for name in charts if not CHART_BY_NAME[name].always)
             if filled and row.moment - (row.state.since or row.moment) >= QUIET_SECONDS:
                 startup, charts = None, filled
-        return _Shown(
+        return _SelectedParts(
             self._drawings_of(row, drawings, timeline),
             facts,
             errors,
@@ -177,7 +177,7 @@ class ViewMaker:
             self._span = key, facts
         return self._span[1]
 
-    def _shown(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
+    def _visible_rows(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
         """Return the requested rows in their order, engines below their server."""
         shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
         if choices.order == "name" and not choices.filter:
@@ -195,7 +195,7 @@ class ViewMaker:
 
     def _by_name(self, servers: list[Row]) -> list[int]:
         """Return the places of servers in the order of their names, which rarely change."""
-        known = self._fleet.named, len(servers)
+        known = self._fleet.names_revision, len(servers)
         if known != self._named[0]:
             keys = list(map(_ORDERS["name"], servers))
             self._named = known, sorted(range(len(servers)), key=keys.__getitem__)
@@ -221,14 +221,14 @@ class ViewMaker:
         stretch = server.clock.own_window(window)
         return (*facts, ("COST", cost_facts(run, time, stretch, settings.cost)))
 
-    def _about_row(self, row: Row, moment: float, live: bool, window: Window | None) -> _About:
+    def _row_facts(self, row: Row, moment: float, live: bool, window: Window | None) -> _RowFacts:
         """Return facts about a row's server: its card, whether it failed, its start-up."""
         server = self._monitor.store.servers[row.source]
-        stamp = self._stamps.of(server, moment, live)
+        version = self._versions.of(server, moment, live)
         pace = 1.0 if row.state.name == "starting" else FACTS_SECONDS
         window = window if self._monitor.settings.cost.gpu_hourly is not None else None
-        key = (row.source, row.engine, stamp, int(moment // pace), row.state, window)
-        if key != self._about[0]:
+        key = (row.source, row.engine, version, int(moment // pace), row.state, window)
+        if key != self._facts[0]:
             over, run = row.state.name in OVER, server.run_at(row.moment)
             slow = self._monitor.trends(server, run).slow_down(run, row.moment)
             trend = slow.get(row.engine) if row.engine is not None else worst_of(slow.values())
@@ -238,8 +238,8 @@ class ViewMaker:
             )
             since = row.moment if row.state.since is None else row.state.since
             startup = startup_view(run, row.moment, self._tz, since if over else None)
-            self._about = key, (facts, failed(run, row.moment), startup)
-        return self._about[1]
+            self._facts = key, (facts, has_errors(run, row.moment), startup)
+        return self._facts[1]
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:
         """Return the newest events of all servers; servers without news keep theirs."""
@@ -249,12 +249,12 @@ class ViewMaker:
         news = store.changes.since(known) if live and known >= 0 else servers.values()
         for server in news:
             source = server.source
-            stamp = (server.revision, -1) if live else self._stamps.of(server, moment, live)
+            version = (server.revision, -1) if live else self._versions.of(server, moment, live)
             kept = self._lines.get(source)
-            if kept is None or kept[0] != stamp:
+            if kept is None or kept[0] != version:
                 found = server_lines(self._monitor, server, moment, MOST_EVENT_LINES)
                 same = kept is not None and kept[1] == found
-                self._lines[source] = (stamp, found)
+                self._lines[source] = (version, found)
                 changed = changed or not same
         if changed:
             lines = (self._lines[source][1] for source in servers)
@@ -330,6 +330,6 @@ def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
     return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
 
 
-def whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:
+def whole_minutes(silences: Mapping[SilenceKey, float | None]) -> dict[SilenceKey, int | None]:
     """Return the time left as shown: a change of it needs a redraw."""
     return {key: None if left is None else int(left // 60) for key, left in silences.items()}

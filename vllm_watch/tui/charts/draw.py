@@ -16,7 +16,7 @@ from vllm_watch.tui.charts.layers import (
     draw_lines,
 )
 from vllm_watch.tui.charts.raster import Raster, raster_from_lines
-from vllm_watch.tui.charts.thin import Run, thin
+from vllm_watch.tui.charts.thin import Polyline, thin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,12 +40,12 @@ def draw_curves(
     """
     canvas = Canvas(width, height)
     columns = width - GUTTER
-    runs = [
+    polylines = [
         thin(line.times, line.values, spec.start, spec.end, columns, line.gap_s)
         for line in spec.lines
     ]
-    frame = frame_for(spec, runs, width, height)
-    draw_lines(canvas, frame, spec, _rasters(frame, runs), palette)
+    frame = frame_for(spec, polylines, width, height)
+    draw_lines(canvas, frame, spec, _rasters(frame, polylines), palette)
     draw_axes(canvas, frame, palette, tz)
     if spec.cursor is not None:
         draw_cursor(canvas, frame, spec.cursor, palette)
@@ -56,16 +56,16 @@ def draw_curves(
     return canvas
 
 
-def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
+def _rasters(frame: Frame, polylines: list[list[Polyline]]) -> list[Raster]:
     """Return one raster per series, ending with the axis' row; all are drawn together, stacked."""
-    layers, height = len(runs), frame.rows + 1
+    layers, height = len(polylines), frame.rows + 1
     xs: list[float] = []
     ys: list[float] = []
     breaks: list[int] = []
-    for index, line in enumerate(runs):
+    for index, line in enumerate(polylines):
         offset = (layers - 1 - index) * DOTS * height
-        for run in line:
-            points = _dots(frame, run)
+        for polyline in line:
+            points = _dots(frame, polyline)
             breaks.append(len(xs))
             xs += [x for x, _ in points]
             ys += [y + offset for _, y in points]
@@ -76,10 +76,10 @@ def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
     ]
 
 
-def _dots(frame: Frame, run: Run) -> list[tuple[float, float]]:
+def _dots(frame: Frame, polyline: Polyline) -> list[tuple[float, float]]:
     """Return a run's points in dots; a single sample becomes a short dash."""
     right = 2 * frame.columns - 0.01
-    points = [(min(right, max(0.0, frame.dot_x(t))), frame.dot_y(v)) for t, v in run]
+    points = [(min(right, max(0.0, frame.dot_x(t))), frame.dot_y(v)) for t, v in polyline]
     if len(points) == 1:
         x, y = points[0]
         return [(max(0.0, x - LONE_DOTS), y), (min(right, x + LONE_DOTS), y)]

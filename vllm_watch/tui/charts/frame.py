@@ -11,7 +11,7 @@ from vllm_watch.tui.charts.scale import Scale, scale_above, scale_to
 
 if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec
-    from vllm_watch.tui.charts.thin import Run
+    from vllm_watch.tui.charts.thin import Polyline
 
 GUTTER = LABEL_CELLS + 1
 """Columns left of the plot: the labels and the axis; fixed, so that charts align."""
@@ -71,14 +71,16 @@ class Frame:
         return self.start <= time <= self.end
 
 
-def frame_for(spec: ChartSpec, runs: list[list[Run]], width: int, height: int) -> Frame:
+def frame_for(spec: ChartSpec, polylines: list[list[Polyline]], width: int, height: int) -> Frame:
     """Return the frame of a chart of ``width`` × ``height`` cells with this data."""
     rows = height - 1
     top = spec.y_max
     if top is not None and 0 < top < math.inf:
         scale = scale_to(top, rows)
     else:
-        peak = max((value for line in runs for run in line for _, value in run), default=0.0)
+        peak = max(
+            (value for line in polylines for polyline in line for _, value in polyline), default=0.0
+        )
         near = [limit.value for limit in spec.limits if 0 < limit.value <= LIMIT_REACH * peak]
         scale = scale_above(max([peak, *near]), rows)
     return Frame(width - GUTTER, rows, spec.start, spec.end, scale)

@@ -145,12 +145,12 @@ def _title(
     canvas: Canvas, spec: ChartSpec, palette: Mapping[str, str], tz: tzinfo, column: int
 ) -> None:
     """Write the title on the upper rule, and the note at its right end."""
-    runs = [
+    polylines = [
         thin(line.times, line.values, spec.start, spec.end, canvas.width, line.gap_s)
         for line in spec.lines
     ]
     room = canvas.width - 2 * column - (1 if column else 0)
-    pieces = title_pieces(spec, runs, room, palette, tz)
+    pieces = title_pieces(spec, polylines, room, palette, tz)
     for note in _notes(spec, palette):
         cells = cells_of(note)
         if cells_of(pieces) + cells + 2 <= room:

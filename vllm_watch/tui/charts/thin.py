@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Point = tuple[float, float]
-Run = list[Point]
+Polyline = list[Point]
 """Points to be connected."""
 
 
@@ -22,7 +22,7 @@ def thin(
     end: float,
     columns: int,
     gap_s: float,
-) -> list[Run]:
+) -> list[Polyline]:
     """Return the points to draw between ``start`` and ``end`` in so many columns.
 
     Each column keeps its lowest and its highest value; a line that enters or leaves the window is
@@ -40,15 +40,15 @@ def thin(
         ]
         ordered, chosen = [time for time, _ in kept], [value for _, value in kept]
         return thin(ordered, chosen, start, end, columns, gap_s)
-    runs: list[Run] = [_edge(times, values, first, start, gap_s)]
+    polylines: list[Polyline] = [_edge(times, values, first, start, gap_s)]
     previous = times[first - 1] if first else -math.inf
     for low, high in _columns(times, first, last, start, end, columns):
         if times[low] - previous > gap_s:
-            runs.append([])
-        _add_column(runs, times, values, low, high)
+            polylines.append([])
+        _add_column(polylines, times, values, low, high)
         previous = times[high - 1]
-    runs[-1] += _edge(times, values, last, end, gap_s)
-    return [run for run in runs if run]
+    polylines[-1] += _edge(times, values, last, end, gap_s)
+    return [polyline for polyline in polylines if polyline]
 
 
 def nearest(
@@ -102,23 +102,27 @@ def _columns(
 
 
 def _add_column(
-    runs: list[Run], times: Sequence[float], values: Sequence[float | None], low: int, high: int
+    polylines: list[Polyline],
+    times: Sequence[float],
+    values: Sequence[float | None],
+    low: int,
+    high: int,
 ) -> None:
     """Append a column's extremes to the last run, beginning a new run at each unknown value."""
     chunk = values[low:high]
     if _all_known(chunk):
-        runs[-1] += _extremes(times, chunk, low)
+        polylines[-1] += _extremes(times, chunk, low)
         return
     points = [(times[low + index], known(raw)) for index, raw in enumerate(chunk)]
     numbers = [value for _, value in points if value is not None]
     wanted = {min(numbers), max(numbers)} if numbers else set()
     for time, value in points:
         if value is None:
-            if runs[-1]:
-                runs.append([])
+            if polylines[-1]:
+                polylines.append([])
         elif value in wanted:
             wanted.remove(value)
-            runs[-1].append((time, value))
+            polylines[-1].append((time, value))
 
 
 def _all_known(chunk: Sequence[float | None]) -> bool:
@@ -129,7 +133,7 @@ def _all_known(chunk: Sequence[float | None]) -> bool:
         return False
 
 
-def _extremes(times: Sequence[float], chunk: Sequence[float | None], low: int) -> Run:
+def _extremes(times: Sequence[float], chunk: Sequence[float | None], low: int) -> Polyline:
     numbers = [value for value in chunk if value is not None]
     indexes = {0, len(numbers) - 1}
     if len(numbers) > 2:
@@ -143,7 +147,7 @@ def _edge(
     index: int,
     time: float,
     gap_s: float,
-) -> Run:
+) -> Polyline:
     """Return where the line from sample ``index - 1`` to ``index`` crosses ``time``, if it does."""
     if not 0 < index < min(len(times), len(values)):
         return []

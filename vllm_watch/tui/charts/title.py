@@ -10,7 +10,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import UNKNOWN, clock
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, decimals_for, value_text
-from vllm_watch.tui.charts.thin import Run, nearest, newest
+from vllm_watch.tui.charts.thin import Polyline, nearest, newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -114,15 +114,15 @@ FORMS_ALONE = tuple(form for form in FORMS if form.values)
 
 def title_pieces(
     spec: ChartSpec,
-    runs: list[list[Run]],
+    polylines: list[list[Polyline]],
     room: int,
     palette: Mapping[str, str],
     tz: tzinfo,
 ) -> list[Piece]:
     """Return the longest form of the title that fits into so many cells."""
     entries = [
-        _title_value(spec, line, line_runs, palette)
-        for line, line_runs in zip(spec.lines, runs, strict=True)
+        _title_value(spec, line, of_line, palette)
+        for line, of_line in zip(spec.lines, polylines, strict=True)
     ]
     clocks = _clocks(spec, entries, palette, tz)
     if room < TIMED and spec.cursor is None:  # charts beside each other say it in the same way
@@ -234,10 +234,10 @@ def _title(
 
 
 def _title_value(
-    spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str, str]
+    spec: ChartSpec, line: Line, polylines: list[Polyline], palette: Mapping[str, str]
 ) -> TitleValue:
     """Return a series' newest value, or the one at the cursor."""
-    drawn = [value for run in runs for _, value in run]
+    drawn = [value for polyline in polylines for _, value in polyline]
     decimals = decimals_for(drawn)
     if spec.cursor is None:
         point = newest(line.times, line.values, spec.start, spec.end)

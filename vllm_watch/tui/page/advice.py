@@ -11,8 +11,8 @@ from vllm_watch.reports.nextstart import Change, line_notes
 from vllm_watch.reports.startline import flag_text, start_line
 from vllm_watch.tui.charts.shades import MONO
 from vllm_watch.tui.keys import key_name
-from vllm_watch.tui.page.about import About, evidence_key, server_findings
 from vllm_watch.tui.page.arrange import Palette, Part
+from vllm_watch.tui.page.pagedata import PageData, evidence_key, server_findings
 from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.widgets.findingblock import finding_block
 from vllm_watch.tui.wording import wrapped
@@ -28,25 +28,25 @@ _MOST_WORDS = 6
 """Most lines of one text."""
 
 
-def findings_part(about: About) -> Part:
+def findings_part(data: PageData) -> Part:
     """Return the findings of the run, each with its arithmetic and the lines that show it."""
-    findings = server_findings(about)
+    findings = server_findings(data)
 
     def lines(width: int, palette: Palette) -> list[Text]:
         if not findings:
             return [Text("✓ nothing is wrong", style=palette["good"], end="")]
         drawn: list[Text] = []
         for item in findings:
-            drawn += _finding(about, item, width, palette)
+            drawn += _finding(data, item, width, palette)
         return drawn
 
     return Part("Findings", lines)
 
 
-def _finding(about: About, item: ServerFinding, width: int, palette: Palette) -> Iterator[Text]:
+def _finding(data: PageData, item: ServerFinding, width: int, palette: Palette) -> Iterator[Text]:
     """Yield a finding: title, reason, arithmetic, lines of the log, advice."""
     finding = item.finding
-    block = finding_block(item, about.tz, width, palette, named=False)
+    block = finding_block(item, data.tz, width, palette, named=False)
     block.grow(_MOST_WORDS)
     head, *rest = block.lines()
     yield head
@@ -54,7 +54,7 @@ def _finding(about: About, item: ServerFinding, width: int, palette: Palette) ->
     yield from rest[:reasons]
     if finding.formula:
         yield from _muted(finding.formula, width - 1, palette, indent=3)
-    lines = about.evidence.get(evidence_key(finding), ())
+    lines = data.evidence.get(evidence_key(finding), ())
     for line in lines if width >= WIDE else lines[-1:]:
         ink = palette["critical" if line.kind == "error" else "muted"]
         for words in wrapped(_ENVELOPE.sub("", line.text), width - 6, _MOST_OF_A_LINE):
@@ -67,9 +67,9 @@ def _finding(about: About, item: ServerFinding, width: int, palette: Palette) ->
     yield from rest[reasons:]
 
 
-def start_part(about: About) -> Part | None:
+def start_part(data: PageData) -> Part | None:
     """Return the next start: the line to copy, its changes and reasons; None without any."""
-    start = about.start
+    start = data.start
     if not start.changes:
         return None
 
@@ -78,7 +78,7 @@ def start_part(about: About) -> Part | None:
         if start.given is None:
             drawn += _muted(f"no line to copy: {start.why_not}", width, palette)
         else:
-            drawn += _command(about, width, palette)
+            drawn += _command(data, width, palette)
         for change in start.changes:
             drawn += _change(change, width, palette)
         for note in line_notes(start):
@@ -86,13 +86,13 @@ def start_part(about: About) -> Part | None:
         return drawn
 
     return Part(
-        "Recommended start", lines, key=f"{key_name('copy')} copies" if copied(about) else ""
+        "Recommended start", lines, key=f"{key_name('copy')} copies" if copied(data) else ""
     )
 
 
-def copied(about: About) -> str:
+def copied(data: PageData) -> str:
     """Return the text for the copy key: the command, else only the flags, else nothing."""
-    start = about.start
+    start = data.start
     if not start.changes:
         return ""
     if start.given is not None:
@@ -100,9 +100,9 @@ def copied(about: About) -> str:
     return " ".join(flag_text(name, value) for name, value in start.flags.items())
 
 
-def _command(about: About, width: int, palette: Palette) -> list[Text]:
+def _command(data: PageData, width: int, palette: Palette) -> list[Text]:
     """Return the command on as many lines as needed, with its changes highlighted."""
-    start = about.start
+    start = data.start
     if start.given is None:
         return []
     pieces = [start_line(start.given, {})]

@@ -6,11 +6,11 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.core import figures
-from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.advice import findings_part, start_part
 from vllm_watch.tui.page.arrange import Palette, Part, arranged
 from vllm_watch.tui.page.earlierruns import runs_part
 from vllm_watch.tui.page.overtime import overtime_part
+from vllm_watch.tui.page.pagedata import PageData
 from vllm_watch.tui.page.setup import capacity_part, config_part, startup_part
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
@@ -21,19 +21,19 @@ LEAST_NAME = 12
 """Cells that the name of a model keeps in the title if the state follows it."""
 
 
-def page_head(about: About, width: int, palette: Palette) -> list[Text]:
+def page_head(data: PageData, width: int, palette: Palette) -> list[Text]:
     """Return the title and the verdict."""
-    row, run = about.row, about.run
-    since = f" since {figures.clock(row.state.since, about.tz)}" if row.state.since else ""
+    row, run = data.row, data.run
+    since = f" since {figures.clock(row.state.since, data.tz)}" if row.state.since else ""
     facts = [f"{row.state.name}{since}"]
-    if len(about.server.runs) > 1:
-        facts.append(f"run {run.number + 1} of {about.server.run.number + 1}")
-    if about.known.address:
-        facts.append(about.known.address)
+    if len(data.server.runs) > 1:
+        facts.append(f"run {run.number + 1} of {data.server.run.number + 1}")
+    if data.known.address:
+        facts.append(data.known.address)
     facts.append(row.source)
     right = Text(end="")
-    right.append(f"{about.view.mode} ", style=f"bold {palette['note']}")
-    right.append(f"{figures.clock(about.view.moment, about.tz)} ", style=f"bold {palette['text']}")
+    right.append(f"{data.view.mode} ", style=f"bold {palette['note']}")
+    right.append(f"{figures.clock(data.view.moment, data.tz)} ", style=f"bold {palette['text']}")
     left = Text(end="")
     left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
     ports = f"{row.port} "
@@ -47,27 +47,27 @@ def page_head(about: About, width: int, palette: Palette) -> list[Text]:
         more = f" · {fact}" if fact is not facts[0] else f" {fact}"
         if left.cell_len + len(more) + right.cell_len + 2 <= width:
             left.append(more, style=palette["muted"])
-    verdict = verdict_of(about.view)
+    verdict = verdict_of(data.view)
     second = verdict_text(verdict, width, palette) if verdict is not None else Text("", end="")
     return [beside(left, right, width), second]
 
 
-def page_parts(about: About, spare: int = 0) -> list[Part]:
+def page_parts(data: PageData, spare: int = 0) -> list[Part]:
     """Return the parts of a page: findings before configuration."""
     parts = (
-        overtime_part(about, spare),
-        findings_part(about),
-        start_part(about),
-        capacity_part(about),
-        config_part(about),
-        startup_part(about),
-        runs_part(about),
+        overtime_part(data, spare),
+        findings_part(data),
+        start_part(data),
+        capacity_part(data),
+        config_part(data),
+        startup_part(data),
+        runs_part(data),
     )
     return [part for part in parts if part is not None]
 
 
-def page_lines(about: About, width: int, height: int, palette: Palette) -> list[Text]:
+def page_lines(data: PageData, width: int, height: int, palette: Palette) -> list[Text]:
     """Return the scrolling part, in exactly so many cells; less than `height` rows are filled."""
-    lines = arranged(page_parts(about), width, palette)
+    lines = arranged(page_parts(data), width, palette)
     spare = height - len(lines)
-    return arranged(page_parts(about, spare), width, palette) if spare > 0 else lines
+    return arranged(page_parts(data, spare), width, palette) if spare > 0 else lines

@@ -18,8 +18,8 @@ from vllm_watch.tui.charts.fills import LOWER
 from vllm_watch.tui.charts.ribbon import draw_ribbon
 from vllm_watch.tui.charts.sampled import Level, levels
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
-from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part
+from vllm_watch.tui.page.pagedata import PageData
 from vllm_watch.tui.rows import engine_values
 from vllm_watch.tui.widgets.bars import fill_role
 from vllm_watch.tui.widgets.columns import time_axis
@@ -60,28 +60,28 @@ class Strip:
     """Its label: its number, or for the only engine what is shown."""
 
 
-def overtime_part(about: About, spare: int = 0) -> Part:
+def overtime_part(data: PageData, spare: int = 0) -> Part:
     """Return the ribbon, the engines below it and their common clock.
 
     The ribbon uses `spare` rows, which are otherwise empty.
     """
-    engines = about.run.engines
-    metric = _metric(about, engines)
+    engines = data.run.engines
+    metric = _metric(data, engines)
     what = "KV cache" if metric == "kv_cache_usage" else "requests running"
 
     def lines(width: int, palette: Palette) -> list[Text]:
         tail = 28 if width >= WORDY and engines else 0
         cells = max(4, width - _LABEL - tail)
         rows = min(MOST_ROWS, RIBBON_ROWS + spare) if width >= NARROW else 1
-        drawn = _ribbon(about, cells, rows, palette)
-        strips = _strips(about, engines, metric, cells)
+        drawn = _ribbon(data, cells, rows, palette)
+        strips = _strips(data, engines, metric, cells)
         paired = len(strips) > PAIRED and palette.get("shading", SMOOTH) == SMOOTH
         if paired:
-            drawn += _pairs(about, strips, metric, tail, palette)
+            drawn += _pairs(data, strips, metric, tail, palette)
         else:
-            drawn += [_single(about, strip, metric, tail, palette) for strip in strips]
+            drawn += [_single(data, strip, metric, tail, palette) for strip in strips]
         axis = Text(" " * _LABEL, style=palette["muted"], end="")
-        axis.append(time_axis(about.view.drawings.window, cells, about.tz).replace("╷", "╵"))
+        axis.append(time_axis(data.view.drawings.window, cells, data.tz).replace("╷", "╵"))
         return [*drawn, axis]
 
     aside = "height: tok/s, colour: state"
@@ -92,19 +92,19 @@ def overtime_part(about: About, spare: int = 0) -> Part:
     return Part("Over time", lines, aside, whole=True)
 
 
-def _metric(about: About, engines: Sequence[int]) -> str:
+def _metric(data: PageData, engines: Sequence[int]) -> str:
     """Return the values of the strips: the KV cache, or requests if it is almost empty."""
     for engine in engines:
-        drawn = curve(about.server, engine, "kv_cache_usage", about.window[0], about.time)
+        drawn = curve(data.server, engine, "kv_cache_usage", data.window[0], data.time)
         if any(value is not None and value >= _LEAST_KV for value in drawn.values):
             return "kv_cache_usage"
     return "running"
 
 
-def _ribbon(about: About, cells: int, rows: int, palette: Palette) -> list[Text]:
+def _ribbon(data: PageData, cells: int, rows: int, palette: Palette) -> list[Text]:
     canvas = Canvas(_LABEL + cells, rows)
-    steps = about.view.drawings.ribbon(about.row.source, None, cells)
-    cursor = about.view.drawings.cursor_step(cells)
+    steps = data.view.drawings.ribbon(data.row.source, None, cells)
+    cursor = data.view.drawings.cursor_step(cells)
     draw_ribbon(canvas, steps, 0, _LABEL, rows, palette, cursor)
     peak = max((step.rate for step in steps if step.rate), default=None)
     if peak is not None and rows > 1:
@@ -116,11 +116,11 @@ def _ribbon(about: About, cells: int, rows: int, palette: Palette) -> list[Text]
     return list(lines)
 
 
-def _strips(about: About, engines: Sequence[int], metric: str, cells: int) -> list[Strip]:
-    start, end = about.window
+def _strips(data: PageData, engines: Sequence[int], metric: str, cells: int) -> list[Strip]:
+    start, end = data.window
     found: dict[int, list[Level | None]] = {}
     for engine in engines:
-        drawn = curve(about.server, engine, metric, start, about.time)
+        drawn = curve(data.server, engine, metric, start, data.time)
         found[engine] = levels(
             drawn.times, drawn.values, (start, end), cells, drawn.gap, drawn.weights
         )
@@ -132,7 +132,7 @@ def _strips(about: About, engines: Sequence[int], metric: str, cells: int) -> li
         Strip(
             engine,
             tuple(None if one is None else _shade(one.high / top) for one in row),
-            _figures(about, engine),
+            _figures(data, engine),
             _uneven(engine, newest, top),
             f"{engine:03d}" if len(found) > 1 else _SHORT[metric],
         )
@@ -163,8 +163,8 @@ def _uneven(engine: int, newest: dict[int, float | None], top: float) -> str:
     return f"▲ {own / middle:.1f}× the others"
 
 
-def _figures(about: About, engine: int) -> str:
-    values = engine_values(about.run, engine, about.time)
+def _figures(data: PageData, engine: int) -> str:
+    values = engine_values(data.run, engine, data.time)
     if values.running is None:
         return ""
     kv = figures.percent(values.kv_cache_usage)
@@ -172,21 +172,21 @@ def _figures(about: About, engine: int) -> str:
     return f"{kv:>6} {load:>8} {figures.rate(values.generation_tps):>7}"
 
 
-def _role(about: About, share: float, metric: str) -> str:
+def _role(data: PageData, share: float, metric: str) -> str:
     if metric != "kv_cache_usage":
         return "primary"
-    return fill_role(share, about.monitor.settings.health)
+    return fill_role(share, data.monitor.settings.health)
 
 
-def _colour(about: About, share: float | None, metric: str, palette: Palette) -> str:
+def _colour(data: PageData, share: float | None, metric: str, palette: Palette) -> str:
     """Return the colour of a cell: that of its value's range, stronger for higher values."""
     ground = palette["background"]
     if share is None:
         return ground
-    return mixed(palette[_role(about, share, metric)], ground, 0.22 + 0.78 * share)
+    return mixed(palette[_role(data, share, metric)], ground, 0.22 + 0.78 * share)
 
 
-def _single(about: About, strip: Strip, metric: str, tail: int, palette: Palette) -> Text:
+def _single(data: PageData, strip: Strip, metric: str, tail: int, palette: Palette) -> Text:
     """Return an engine on a separate row; without shades the bar's height shows the value."""
     smooth = palette.get("shading", SMOOTH) == SMOOTH
     line = _labelled(strip.label, palette)
@@ -194,10 +194,10 @@ def _single(about: About, strip: Strip, metric: str, tail: int, palette: Palette
         if share is None:
             line.append(" " * count)
         elif smooth:
-            line.append(_BAR * count, style=_colour(about, share, metric, palette))
+            line.append(_BAR * count, style=_colour(data, share, metric, palette))
         else:
             glyph = LOWER[max(1, round(share * 8))]
-            line.append(glyph * count, style=palette[_role(about, share, metric)])
+            line.append(glyph * count, style=palette[_role(data, share, metric)])
     if tail:
         words = strip.uneven or strip.values
         style = palette["warning"] if strip.uneven else palette["muted"]
@@ -208,7 +208,7 @@ def _single(about: About, strip: Strip, metric: str, tail: int, palette: Palette
 
 
 def _pairs(
-    about: About, strips: Sequence[Strip], metric: str, tail: int, palette: Palette
+    data: PageData, strips: Sequence[Strip], metric: str, tail: int, palette: Palette
 ) -> Iterator[Text]:
     """Yield two engines per row: the upper half of a cell is the first one's."""
     for index in range(0, len(strips), 2):
@@ -216,7 +216,7 @@ def _pairs(
         line = _labelled(pair[0].label, palette)
         lower = pair[1].shares if len(pair) > 1 else (None,) * len(pair[0].shares)
         for (one, other), count in _grouped(zip(pair[0].shares, lower, strict=True)):
-            inks = [_colour(about, share, metric, palette) for share in (one, other)]
+            inks = [_colour(data, share, metric, palette) for share in (one, other)]
             line.append("▀" * count, style=Style(color=inks[0], bgcolor=inks[1]))
         if tail:
             words = " ".join(strip.values[:6] for strip in pair)

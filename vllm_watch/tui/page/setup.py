@@ -16,8 +16,8 @@ from vllm_watch.tui.cardfacts import capacity_facts
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
 from vllm_watch.tui.chartscope import batch_limit
-from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part
+from vllm_watch.tui.page.pagedata import PageData
 from vllm_watch.tui.widgets.bars import fill_role, kv_bar
 from vllm_watch.tui.widgets.card import labelled
 from vllm_watch.tui.wording import wrapped
@@ -38,13 +38,13 @@ class Segment(NamedTuple):
     role: str
 
 
-def config_part(about: About) -> Part:
+def config_part(data: PageData) -> Part:
     """Return the flags as given, and the values that vLLM chose for others."""
-    given, why_not = given_flags(about.run)
+    given, why_not = given_flags(data.run)
     flags = dict(given.flags) if given is not None else {}
     known = {
         name: value
-        for name, value in shown_flags(about.known).items()
+        for name, value in shown_flags(data.known).items()
         if value is not None and name not in flags
     }
 
@@ -61,7 +61,7 @@ def config_part(about: About) -> Part:
         label = "by vLLM" if given is not None else "known"
         return drawn + (labelled(label, decided, width, palette, _LABEL) if decided else [])
 
-    version = about.known.version
+    version = data.known.version
     return Part("Configuration", lines, f"vLLM {version}" if version else "")
 
 
@@ -71,20 +71,20 @@ def _value(value: object) -> str:
     return figures.flag_value(value)
 
 
-def capacity_part(about: About) -> Part | None:
+def capacity_part(data: PageData) -> Part | None:
     """Return the capacity and its use, as bars; None if nothing is known."""
-    facts, values = capacity_facts(about.known), about.row.last
-    limit = batch_limit(about.monitor, about.server, about.time)
-    memory = list(_memory(about))
+    facts, values = capacity_facts(data.known), data.row.last
+    limit = batch_limit(data.monitor, data.server, data.time)
+    memory = list(_memory(data))
     if not facts and values.kv_cache_usage is None and not memory:
         return None
 
     def lines(width: int, palette: Palette) -> list[Text]:
         drawn = labelled("room", facts, width, palette, _LABEL) if facts else []
         if values.kv_cache_usage is not None:
-            drawn += _kv_line(about, width, palette)
+            drawn += _kv_line(data, width, palette)
         if limit and values.running is not None:
-            drawn += _requests_line(about, limit, width, palette)
+            drawn += _requests_line(data, limit, width, palette)
         if memory:
             drawn += segment_bar("GPU", memory, width, palette)
         return drawn
@@ -92,9 +92,9 @@ def capacity_part(about: About) -> Part | None:
     return Part("Capacity", lines)
 
 
-def _kv_line(about: About, width: int, palette: Palette) -> Iterator[Text]:
-    health, usage = about.monitor.settings.health, about.row.last.kv_cache_usage
-    most = _most(about, "kv_cache_usage")
+def _kv_line(data: PageData, width: int, palette: Palette) -> Iterator[Text]:
+    health, usage = data.monitor.settings.health, data.row.last.kv_cache_usage
+    most = _most(data, "kv_cache_usage")
     words = figures.percent(usage)
     words += f", at most {figures.percent(most)}" if most is not None else ""
     bar = kv_bar(usage, max(4, width - _LABEL - len(words) - 3), palette, health)
@@ -102,8 +102,8 @@ def _kv_line(about: About, width: int, palette: Palette) -> Iterator[Text]:
     yield _barred("KV cache", bar, words, palette[role if role != "low" else "text"], palette)
 
 
-def _requests_line(about: About, limit: float, width: int, palette: Palette) -> Iterator[Text]:
-    values = about.row.last
+def _requests_line(data: PageData, limit: float, width: int, palette: Palette) -> Iterator[Text]:
+    values = data.row.last
     waiting = values.waiting or 0.0
     words = f"{values.running:,.0f} of {limit:,.0f} run"
     words += f", {waiting:,.0f} wait" if waiting else ""
@@ -126,16 +126,16 @@ def _barred(label: str, bar: Text, words: str, ink: str, palette: Palette) -> Te
     return line
 
 
-def _most(about: About, metric: str) -> float | None:
+def _most(data: PageData, metric: str) -> float | None:
     """Return the highest value of a metric in the window shown."""
-    drawn = curve(about.server, None, metric, about.window[0], about.time)
+    drawn = curve(data.server, None, metric, data.window[0], data.time)
     known = [value for value in drawn.values if value is not None]
     return max(known, default=None)
 
 
-def _memory(about: About) -> Iterator[Segment]:
+def _memory(data: PageData) -> Iterator[Segment]:
     """Yield the parts of one GPU's memory, in GiB, from the log."""
-    configuration = about.known
+    configuration = data.known
     whole = configuration.gpu_gib
     parts = (
         ("weights", configuration.weights_gib, "secondary"),
@@ -152,17 +152,17 @@ def _memory(about: About) -> Iterator[Segment]:
         yield Segment("other and free", rest, f"{rest:.1f} of {whole:.0f} GiB", "faint")
 
 
-def startup_part(about: About) -> Part | None:
+def startup_part(data: PageData) -> Part | None:
     """Return the phases of the start-up as a labelled bar; None if the log has none."""
-    phases = [phase for phase in phases_of(about.run) if phase.begin <= about.time]
+    phases = [phase for phase in phases_of(data.run) if phase.begin <= data.time]
     if not phases:
         return None
     last = phases[-1]
-    ready = last.end if last.end is not None and last.end <= about.time else None
+    ready = last.end if last.end is not None and last.end <= data.time else None
     segments = []
     for number, phase in enumerate(phases):
-        end = about.time if phase.end is None else min(phase.end, about.time)
-        lasts = phase.end is None or phase.end > about.time
+        end = data.time if phase.end is None else min(phase.end, data.time)
+        lasts = phase.end is None or phase.end > data.time
         words = figures.duration(end - phase.begin) + (" so far" if lasts else "")
         segments.append(
             Segment(phase.name, max(0.0, end - phase.begin), words, _INKS[number % len(_INKS)])
@@ -173,7 +173,7 @@ def startup_part(about: About) -> Part | None:
 
     texts = "not ready"
     if ready is not None:
-        texts = f"ready {figures.clock(ready, about.tz)} after "
+        texts = f"ready {figures.clock(ready, data.tz)} after "
         texts += figures.duration(ready - phases[0].begin)
     return Part("Start-up", lines, texts)
 

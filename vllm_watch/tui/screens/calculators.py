@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 
 from vllm_watch.health.calculators import CALCULATORS, Answer, Calculator, Field
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 from vllm_watch.tui.widgets.keyline import FixedKeys
 
 NOT_KNOWN = "not in the log"
@@ -156,7 +156,7 @@ class CalculatorBlock(Vertical):
         flag.display = bool(self.answer.flag)
 
 
-class CalculatorScreen(Above[None]):
+class CalculatorScreen(Overlay[None]):
     """All calculators, prefilled from one server."""
 
     BINDINGS = [

@@ -14,7 +14,7 @@ from textual.screen import Screen
 from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.page import Following
+from vllm_watch.tui.screens.page import FollowingPage
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bigchart import MODES, BigChart
 from vllm_watch.tui.widgets.drawnlines import DrawnLines
@@ -22,7 +22,7 @@ from vllm_watch.tui.widgets.glance import Glance
 from vllm_watch.tui.widgets.keyline import key_words
 
 
-class ChartScreen(Following):
+class ChartScreen(FollowingPage):
     """A chart with all its detail; the time keys of the screen below work here, too."""
 
     BINDINGS = [

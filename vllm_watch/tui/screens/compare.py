@@ -17,7 +17,7 @@ from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.comparing import Side, compared, curves
 from vllm_watch.tui.page.gains import compare_head, compare_lines
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 from vllm_watch.tui.screens.page import Page, laid_out_page
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Comparison
 
 
-class SidesScreen(Above[Side | None]):
+class SidesScreen(Overlay[Side | None]):
     """Asks for the run to compare with: a run on the screen, or a log whose path is typed."""
 
     BINDINGS = [Binding("escape,c,q", "close", "leave it")]

@@ -32,7 +32,7 @@ from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
 from vllm_watch.tui.startupview import startup_rows
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.urgency import Appointment, Urgency
+from vllm_watch.tui.urgency import DelayedCall, Urgency
 from vllm_watch.tui.viewmaker import ViewMaker, whole_minutes
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
@@ -91,7 +91,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self._composed = False  # whether the panes exist: keys may arrive before them
         self._layout: Layout | None = None
         self.view = None
-        self._soon = Appointment(self.set_timer)
+        self._soon = DelayedCall(self.set_timer)
         self._divided: Size | None = None
         """The size for which the screen was divided."""
         self._drawn: tuple[object, ...] = ()
@@ -258,7 +258,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         for name in PANES:
             pane = self.query_one(f"#{name}", Framed)
             pane.display, pane.framed = name in layout.panes, layout.framed
-        self.query_one(Findings).suit(layout)
+        self.query_one(Findings).fit_layout(layout)
         self.refresh_bindings()
         if self._assembling or known == len(self._charts):  # new ones get no size unmounted
             self._refresh_layout()  # now: else panes are drawn for their old sizes first

@@ -17,7 +17,7 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.core.reasons import SHOWN_ERRORS
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 
 MOST_LINES = 600
 """Most lines shown; the first ones matter."""
@@ -66,7 +66,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     return "\n".join(lines[:MOST_LINES])
 
 
-class ErrorScreen(Above[None]):
+class ErrorScreen(Overlay[None]):
     """Errors and tracebacks of one server, as plain text."""
 
     BINDINGS = [Binding("escape,x,q,enter", "close", "close")]

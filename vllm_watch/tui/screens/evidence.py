@@ -21,7 +21,7 @@ from vllm_watch.tui.evidencedata import evidence_words
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.log import ROLES
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 from vllm_watch.tui.widgets.keyline import FixedKeys
 
 
@@ -46,7 +46,7 @@ class EvidenceChart(Widget):
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
 
-class EvidenceScreen(Above[None]):
+class EvidenceScreen(Overlay[None]):
     """The evidence of a finding."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]

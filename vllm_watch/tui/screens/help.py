@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from vllm_watch.config import HealthSettings
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 
 LEGEND = (
     ("●", "busy: requests run or wait"),
@@ -33,7 +33,7 @@ LEGEND = (
 """The meaning of the signs."""
 
 
-class HelpScreen(Above[None]):
+class HelpScreen(Overlay[None]):
     """Keys and signs."""
 
     BINDINGS = [Binding("escape,question_mark,q,enter", "close", "close")]

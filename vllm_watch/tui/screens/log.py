@@ -20,7 +20,7 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.reports.excerpt import Excerpt, LogLine, stamp_time
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 from vllm_watch.tui.widgets.pane import strip_of
 
 SECONDS = 120.0
@@ -126,7 +126,7 @@ class LogLines(Widget, can_focus=True):
         self.go(self.at - 3)
 
 
-class LogScreen(Above[float | None]):
+class LogScreen(Overlay[float | None]):
     """The lines of a log around a moment; closes with the chosen moment, if any."""
 
     BINDINGS = [

@@ -8,7 +8,7 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.widget import Widget
 
 
-class Above(ModalScreen[ScreenResultType]):
+class Overlay(ModalScreen[ScreenResultType]):
     """A screen above the dashboard that closes only once.
 
     Keys pressed while it closes arrive after it is gone. Textual would then close the screen below,
@@ -45,7 +45,7 @@ class Above(ModalScreen[ScreenResultType]):
         return super().check_action(action, parameters) if self.laid_out(Widget) else False
 
 
-class Palette(CommandPalette):
+class GuardedPalette(CommandPalette):
     """Textual's palette of commands and themes, guarded in the same way."""
 
     def dismiss(self, result: None = None) -> AwaitComplete:

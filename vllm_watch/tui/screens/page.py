@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from vllm_watch.tui.keys import bound, key_name
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
@@ -28,7 +28,7 @@ def laid_out_page(name: str) -> ComposeResult:
         yield DrawnLines(id=f"{name}-keys")
 
 
-class Page(Above[None]):
+class Page(Overlay[None]):
     """A page that is drawn again in another size or other colours; its lines can be scrolled."""
 
     BINDINGS = [
@@ -67,7 +67,7 @@ def _below(binding: Binding) -> Binding:
     return bound(str(binding.id), f"below({words}", binding.description, show=binding.show)
 
 
-class Following(Page):
+class FollowingPage(Page):
     """A page of the moment of the screen below: time continues, its keys move it."""
 
     BINDINGS = [

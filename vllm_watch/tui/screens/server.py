@@ -13,11 +13,11 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import Excerpt, LogLine, evidence_lines
 from vllm_watch.tui.keys import bound, key_name
-from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.advice import copied
 from vllm_watch.tui.page.content import page_head, page_lines
+from vllm_watch.tui.page.pagedata import PageData, evidence_key, page_data
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.page import Following, laid_out_page
+from vllm_watch.tui.screens.page import FollowingPage, laid_out_page
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
@@ -26,7 +26,7 @@ MOST_EVIDENCE = 8
 """Most findings whose lines are searched in the log."""
 
 
-class ServerScreen(Following):
+class ServerScreen(FollowingPage):
     """One server at the moment of the screen below; time continues and can be moved."""
 
     BINDINGS = [
@@ -56,7 +56,7 @@ class ServerScreen(Following):
         self._evidence: dict[object, Sequence[LogLine]] = {}
         self._asked: set[object] = set()
         self._drawn: tuple[object, ...] = ()
-        self.about: About | None = None
+        self.data: PageData | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
@@ -71,15 +71,15 @@ class ServerScreen(Following):
         if view is None or state == self._drawn or body.columns < 2:
             return
         self._drawn = state
-        about = about_server(self._monitor, view, self._source, self._evidence, self.about)
-        if about is None:
+        data = page_data(self._monitor, view, self._source, self._evidence, self.data)
+        if data is None:
             return
-        self.about = about
+        self.data = data
         palette = palette_of(self.app)
-        self.query_one("#server-head", DrawnLines).show(page_head(about, self.size.width, palette))
-        body.show(page_lines(about, body.columns, body.size.height, palette))
+        self.query_one("#server-head", DrawnLines).show(page_head(data, self.size.width, palette))
+        body.show(page_lines(data, body.columns, body.size.height, palette))
         self.query_one("#server-keys", DrawnLines).show([key_words(self._keys(), palette)])
-        wanted = [one for one in about.findings if self._is_wanted(one)][:MOST_EVIDENCE]
+        wanted = [one for one in data.findings if self._is_wanted(one)][:MOST_EVIDENCE]
         if wanted:
             self._asked |= {evidence_key(finding) for finding in wanted}
             self._look(wanted)
@@ -91,7 +91,7 @@ class ServerScreen(Following):
 
     def _keys(self) -> list[tuple[str, str, str]]:
         keys = [("esc", "close", "screen.close"), ("↑↓", "scroll", "screen.scroll(1)")]
-        if self.about is not None and copied(self.about):
+        if self.data is not None and copied(self.data):
             keys.append((key_name("copy"), "copy the start", "screen.copy"))
         return [
             *keys,
@@ -117,6 +117,6 @@ class ServerScreen(Following):
 
     def action_copy(self) -> None:
         """Copy the recommended start."""
-        text = copied(self.about) if self.about is not None else ""
+        text = copied(self.data) if self.data is not None else ""
         if text:
             self.copy(text)

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.modal import Overlay
 
 CHOICES: tuple[tuple[str, float | None], ...] = (
     ("for 10 minutes", 600.0),
@@ -19,7 +19,7 @@ CHOICES: tuple[tuple[str, float | None], ...] = (
 """The choices, and their seconds; None: until the alert ends."""
 
 
-class SilenceScreen(Above[int | None]):
+class SilenceScreen(Overlay[int | None]):
     """Asks for how long; returns the index of the answer in `CHOICES`, None without an answer."""
 
     BINDINGS = [

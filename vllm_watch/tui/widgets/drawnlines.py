@@ -10,8 +10,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from vllm_watch.tui.widgets.held import Held
 from vllm_watch.tui.widgets.pane import strip_of
+from vllm_watch.tui.widgets.shownstrips import ShownStrips
 
 
 class DrawnLines(Widget):
@@ -22,22 +22,22 @@ class DrawnLines(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         """Show nothing yet."""
         super().__init__(id=id)
-        self._held = Held()
+        self._on_screen = ShownStrips()
 
     def show(self, lines: Sequence[Text]) -> None:
         """Show other lines; only those that changed are sent to the terminal."""
-        changed = self._held.hold(_strips(self, lines), self)
+        changed = self._on_screen.replace(_strips(self, lines), self)
         if changed:
             self.refresh(*changed)
 
     @property
     def text(self) -> str:
         """What the widget shows, as plain text."""
-        return self._held.text
+        return self._on_screen.text
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""
-        return self._held.line(y, self)
+        return self._on_screen.line(y, self)
 
 
 class ScrolledLines(ScrollView, can_focus=True):
@@ -48,17 +48,17 @@ class ScrolledLines(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         """Show nothing yet."""
         super().__init__(id=id)
-        self._held = Held()
+        self._on_screen = ShownStrips()
 
     def show(self, lines: Sequence[Text]) -> None:
         """Show other lines; the scroll position stays.
 
         Only cells that changed and are seen are sent to the terminal.
         """
-        changed = self._held.hold(_strips(self, lines), self)
+        changed = self._on_screen.replace(_strips(self, lines), self)
         if not changed:
             return
-        self.virtual_size = Size(self.columns, len(self._held.strips))
+        self.virtual_size = Size(self.columns, len(self._on_screen.strips))
         top = self.scroll_offset.y
         seen = [
             each.translate((0, -top)) for each in changed if 0 <= each.y - top < self.size.height
@@ -74,11 +74,11 @@ class ScrolledLines(ScrollView, can_focus=True):
     @property
     def text(self) -> str:
         """All lines, as plain text."""
-        return self._held.text
+        return self._on_screen.text
 
     def render_line(self, y: int) -> Strip:
         """Return one visible line."""
-        strip = self._held.line(self.scroll_offset.y + y, self)
+        strip = self._on_screen.line(self.scroll_offset.y + y, self)
         return strip.crop_extend(0, self.size.width, self.rich_style)
 
 

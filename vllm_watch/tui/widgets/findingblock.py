@@ -74,7 +74,7 @@ class Block:
     """Lines of the log that show the finding."""
     quoted: list[str] = field(default_factory=list)
     """What is shown of them."""
-    alone: Text | None = None
+    head_alone: Text | None = None
     """The head without the lines below it, if they say what it is about."""
 
     @property
@@ -102,8 +102,8 @@ class Block:
     def cut(self, height: int) -> None:
         """Limit it to `height` lines; a flag whose condition is cut has it beside it, or goes."""
         kept = self.remedy[: max(0, height - 1)]
-        if self.alone is not None and not kept:
-            self.head = self.alone
+        if self.head_alone is not None and not kept:
+            self.head = self.head_alone
         if kept and len(kept) == len(self.remedy) - 1 and self.remedy[-1] in IF_ALONE:
             flag, room = kept.pop(), self.width - len(_lead(self.width)) - 2
             forms = (f"{old} {IF_ALONE[-1]}" for old in (flag, _OLD_VALUE.sub("", flag)))
@@ -316,7 +316,7 @@ def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
     alone = Text(f" ! {name}: {text}", style=palette["warning"]) if text else None
     return Block(
         head, width, palette, remedy=below, whole=below, style=palette["muted"], arrow="",
-        alone=alone,
+        head_alone=alone,
     )  # fmt: skip
 
 

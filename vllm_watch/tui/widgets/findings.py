@@ -70,7 +70,7 @@ class Findings(Framed):
         self._more = ""
         """How many findings have no room, and the key that shows them."""
 
-    def suit(self, layout: Layout) -> None:
+    def fit_layout(self, layout: Layout) -> None:
         """Show also the facts and the verdict where a layout has no other place for them."""
         self.fills, self.heads = "card" not in layout.panes, not layout.verdict
 

@@ -16,11 +16,11 @@ from vllm_watch.core import figures
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.states import OVER
 from vllm_watch.tui.charts.ribbon import ribbon_text
-from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.groups import Group, group_line
 from vllm_watch.tui.keys import CURSOR_KEYS, bound
 from vllm_watch.tui.messages import TimeChosen, time_at
 from vllm_watch.tui.rows import Row
+from vllm_watch.tui.savedchoices import save_choice, saved_choice
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.tablelines import TableLines
 from vllm_watch.tui.widgets.columns import (
@@ -86,7 +86,7 @@ class Fleet(TimedPane, can_focus=True):
 
     def on_mount(self) -> None:
         """Fold what was folded at the last start."""
-        self.folded = frozenset(filter(None, chosen("folded").split("\n")))
+        self.folded = frozenset(filter(None, saved_choice("folded").split("\n")))
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a visible row, its ribbon, an age or the cursor changes."""
@@ -99,7 +99,7 @@ class Fleet(TimedPane, can_focus=True):
         )
         moment = figures.clock(view.moment, view.tz)
         empty = (view.filter, view.waiting, moment) if not view.rows else ()
-        named = view.named, view.drawings.span
+        named = view.names_revision, view.drawings.span
         return rows, self._top, view.selected, len(view.rows), named, empty
 
     @property
@@ -123,10 +123,10 @@ class Fleet(TimedPane, can_focus=True):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
         """Return the head and the rows as strips; those of unchanged rows are reused."""
-        frame = (width, view.named, view.filter, view.tz)
+        frame = (width, view.names_revision, view.filter, view.tz)
         if self._table is None or frame != self._frame or palette is not self._table.palette:
             self._frame = frame
-            self._table = Table(view.made, width, palette, self._health)
+            self._table = Table(view.cached, width, palette, self._health)
             self._known = {}
         known, self._known = self._known, {}
         strips = []
@@ -155,7 +155,7 @@ class Fleet(TimedPane, can_focus=True):
         below = len(table_lines.lines) - self._top - room
         if headed:
             charts = None if view.alone else view.drawings.span
-            wordy = all(row.state.name in WORDY_STATES for row in view.made)
+            wordy = all(row.state.name in WORDY_STATES for row in view.cached)
             window = view.drawings.window
             head = partial(header, columns, window, view.tz, palette, charts, wordy=wordy)
             yield ("head", window, charts, wordy), head
@@ -235,7 +235,7 @@ class Fleet(TimedPane, can_focus=True):
         """Return the lines of the table in order: rows, and lines above models."""
         made_of = (view.rows, self.folded)
         if self._placed[0] is None or any(map(is_not, made_of, self._placed[0])):
-            self._placed = made_of, TableLines(view.made, self.folded)
+            self._placed = made_of, TableLines(view.cached, self.folded)
         return self._placed[1]
 
     def rows_for(self, view: ScreenView) -> int:
@@ -282,7 +282,7 @@ class Fleet(TimedPane, can_focus=True):
 
     def _fold(self, group: Group) -> None:
         self.folded ^= {group.model}
-        choose("folded", "\n".join(sorted(self.folded)))
+        save_choice("folded", "\n".join(sorted(self.folded)))
         self.post_message(self.Folded())
 
     def action_toggle_engines(self) -> None:
@@ -322,7 +322,7 @@ class Fleet(TimedPane, can_focus=True):
         view = self.view
         if view is None or not view.rows:
             return None
-        place = ribbon_place(columns_for(self.size.width, view.made))
+        place = ribbon_place(columns_for(self.size.width, view.cached))
         return time_at(x, place, view.drawings.window)
 
     def on_mouse_scroll_down(self) -> None:

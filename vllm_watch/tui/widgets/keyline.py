@@ -33,7 +33,7 @@ ORDER = (
 """Keys, the most used first; keys that do not fit are only in the help."""
 MOST = 9
 """Most keys besides `quit`, even if there is more room: the help has all."""
-FAILED = ("help", "findings", "errors")
+ERROR_KEYS = ("help", "findings", "errors")
 """Keys that come first where the selected server has errors to be read."""
 
 
@@ -46,7 +46,7 @@ class KeyLine(Pane):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when another key works."""
-        return view.failed, self.state
+        return view.has_errors, self.state
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -54,7 +54,7 @@ class KeyLine(Pane):
         """Return the one line."""
         line, kept = Text(), 0
         last = _entry(key_name("quit"), "quit", "app.quit", palette)
-        for key, text, action in self._entries(FAILED if view.failed else ())[:MOST]:
+        for key, text, action in self._entries(ERROR_KEYS if view.has_errors else ())[:MOST]:
             entry = _entry(key, text, action, palette)
             if kept + entry.cell_len + last.cell_len > width:
                 continue

@@ -16,7 +16,7 @@ from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.messages import TimePointed
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.held import Held
+from vllm_watch.tui.widgets.shownstrips import ShownStrips
 
 DIVIDER = "─"
 """Begins a line that reaches from one side of a frame to the other."""
@@ -34,7 +34,7 @@ class Pane(Widget):
         super().__init__(id=id, classes=classes)
         self.view: ScreenView | None = None
         self._key: Hashable = None
-        self._held = Held()
+        self._on_screen = ShownStrips()
 
     def show(self, view: ScreenView) -> None:
         """Show another view."""
@@ -53,7 +53,7 @@ class Pane(Widget):
             return
         self._key = key
         drawn = self.strips(self.view, width, height, palette_of(self.app))[:height]
-        changed = self._held.hold(drawn, self)
+        changed = self._on_screen.replace(drawn, self)
         if changed:
             self.refresh(*changed)
 
@@ -77,11 +77,11 @@ class Pane(Widget):
     @property
     def text(self) -> str:
         """What the pane shows, as plain text."""
-        return self._held.text
+        return self._on_screen.text
 
     def render_line(self, y: int) -> Strip:
         """Return one line as the pane drew it."""
-        return self._held.line(y, self)
+        return self._on_screen.line(y, self)
 
     def on_resize(self, _: events.Resize) -> None:
         """Draw for the new size."""

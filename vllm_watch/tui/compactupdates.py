@@ -31,7 +31,7 @@ class _Pen(NamedTuple):
     """Codes of the colours, empty for the terminal's own colours."""
 
 
-class Brief(CompositorUpdate):
+class CompactUpdate(CompositorUpdate):
     """The drawing of another update, in fewer bytes."""
 
     def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
@@ -64,10 +64,10 @@ class Brief(CompositorUpdate):
         return "".join(pieces)
 
 
-def brief(renderable: RenderableType | None) -> RenderableType | None:
+def compact(renderable: RenderableType | None) -> RenderableType | None:
     """Return a drawing in fewer bytes; anything else as it is."""
     if isinstance(renderable, (ChopsUpdate, LayoutUpdate)):
-        return Brief(renderable)
+        return CompactUpdate(renderable)
     return renderable
 
 

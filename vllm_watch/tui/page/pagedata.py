@@ -1,4 +1,4 @@
-"""The input for the page of a server: everything known about it at a moment."""
+"""The data of a server's page: everything known about it at a moment."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ HOLDS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """A server as its page shows it."""
+class PageData:
+    """Everything that the page of a server shows, as known at a moment."""
 
     monitor: Monitor
     server: Server
@@ -73,14 +73,14 @@ class About:
         return self.server.clock.own_window(self.view.drawings.window)
 
 
-def about_server(
+def page_data(
     monitor: Monitor,
     view: ScreenView,
     source: str,
     evidence: Evidence | None = None,
-    before: About | None = None,
-) -> About | None:
-    """Return the facts about a server at the moment of a view, None if it is not in it.
+    before: PageData | None = None,
+) -> PageData | None:
+    """Return the data of a server's page at the moment of a view, None if it is not in it.
 
     Findings of its run are taken from the page `before` if nothing was written since.
     """
@@ -104,14 +104,14 @@ def about_server(
     )
     held = before is not None and found is before.findings
     reported_at = before.reported_at if before is not None and held else row.moment
-    return About(
+    return PageData(
         monitor, server, run, row, alone, found, start, evidence or {}, reported_at, server.revision
     )
 
 
-def server_findings(about: About) -> tuple[ServerFinding, ...]:
+def server_findings(data: PageData) -> tuple[ServerFinding, ...]:
     """Return the findings with their server: notes last, ongoing ones first."""
-    known = [ServerFinding(about.row, Noted.of(finding)) for finding in about.findings]
+    known = [ServerFinding(data.row, Noted.of(finding)) for finding in data.findings]
 
     def place(item: ServerFinding) -> tuple[bool, bool]:
         return item.finding.severity == "note", item.finding.until is not None

@@ -1,4 +1,4 @@
-"""Detects whether a server has something new to show, by its revision or its earlier changes."""
+"""Versions of servers: whether there is anything new to show, live or at an earlier moment."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from vllm_watch.health.monitor import Monitor
 
 
-class Stamps:
-    """Stamps of servers: two equal ones mean that nothing happened between two moments."""
+class ServerVersions:
+    """Versions of servers: two equal ones mean that nothing happened between two moments."""
 
     def __init__(self, monitor: Monitor) -> None:
         """Use the servers of `monitor`."""
@@ -20,7 +20,7 @@ class Stamps:
         self._changes: dict[str, tuple[int, list[float]]] = {}
 
     def of(self, server: Server, moment: float, live: bool) -> tuple[int, int]:
-        """Return a server's stamp at a moment of our clock; live, its revision is enough."""
+        """Return a server's version at a moment of our clock; live, its revision is enough."""
         if live:
             return server.revision, -1
         kept = self._changes.get(server.source)

@@ -12,12 +12,12 @@ from vllm_watch.locations import state_folder
 _FILE = "chosen.json"
 
 
-def chosen(name: str) -> str:
+def saved_choice(name: str) -> str:
     """Return the last choice, empty if there is none or it cannot be read."""
     return _read().get(name, "")
 
 
-def choose(name: str, value: str) -> None:
+def save_choice(name: str, value: str) -> None:
     """Keep a choice; if it cannot be written, it lasts until the program ends."""
     known = _read()
     if known.get(name) == value:

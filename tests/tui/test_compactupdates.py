@@ -21,9 +21,9 @@ from tests.logs import at, log_of
 from tests.tui.screens import Wall, replay_app, until
 from tests.tui.test_app import dashboard, live, running
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.fewbytes import Brief, brief
+from vllm_watch.tui.compactupdates import CompactUpdate, compact
 from vllm_watch.tui.palette import THEME
-from vllm_watch.tui.widgets.held import differing
+from vllm_watch.tui.widgets.shownstrips import differing
 
 SIZE = 30, 4
 CONSOLE = Console(color_system="truecolor", force_terminal=True, width=SIZE[0])
@@ -91,14 +91,14 @@ def test_the_same_cells_are_drawn_as_textual_draws(seed: int) -> None:
         [strip_of(chance, 12), strip_of(chance, width - 12)] for _ in range(height)
     ]
     whole = LayoutUpdate([*lines], Region(0, 0, width, height))
-    assert drawn(Brief(whole)) == drawn(whole)
+    assert drawn(CompactUpdate(whole)) == drawn(whole)
     left, right = sorted(chance.sample(range(width), 2))
     chops = [{0: line[0], 12: line[1]} for line in lines]
     part = ChopsUpdate(chops, [(2, left, right)], [[12, width]] * height)
-    assert drawn(Brief(part)) == {
+    assert drawn(CompactUpdate(part)) == {
         (x, 2): cell for (x, y), cell in drawn(whole).items() if y == 2 and left <= x < right
     }
-    assert len(Brief(whole).render_segments(CONSOLE)) < len(whole.render_segments(CONSOLE))
+    assert len(CompactUpdate(whole).render_segments(CONSOLE)) < len(whole.render_segments(CONSOLE))
 
 
 def test_only_the_cells_between_what_stayed_are_drawn_again() -> None:
@@ -119,8 +119,8 @@ async def test_bytes_of_a_frame_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
     def noting(app: VllmWatch, screen: object, renderable: object) -> None:
         if isinstance(renderable, CompositorUpdate):
-            told = brief(renderable)  # type: ignore[arg-type]
-            assert isinstance(told, Brief)
+            told = compact(renderable)  # type: ignore[arg-type]
+            assert isinstance(told, CompactUpdate)
             sizes.append(len(told.render_segments(app.console).encode()))
 
     monkeypatch.setattr(VllmWatch, "_display", noting)

@@ -1,4 +1,4 @@
-"""Lines that a widget holds, and which of their cells changed."""
+"""The lines that a widget shows, and which of their cells changed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 
-class Held:
+class ShownStrips:
     """The strips that a widget shows, in its width and style."""
 
     def __init__(self) -> None:
-        """Hold nothing yet."""
+        """Show nothing yet."""
         self.strips: list[Strip] = []
 
-    def hold(self, strips: Iterable[Strip], widget: Widget) -> list[Region]:
-        """Hold other strips and return the cells that differ from those before, a region a line."""
+    def replace(self, strips: Iterable[Strip], widget: Widget) -> list[Region]:
+        """Show other strips and return the cells that differ from those before, a region a line."""
         width, style = widget.size.width, widget.rich_style
         now = [strip.extend_cell_length(width).apply_style(style) for strip in strips]
         before, self.strips = self.strips, now
