@@ -239,7 +239,7 @@ def test_silence_that_was_no_end_when_waiting_began_is_not_one_later(tmp_path: P
         if looks == 3:
             break
     ingest.close()
-    assert waiting.standings[0].words == "starting"
+    assert waiting.awaited[0].words == "starting"
 
 
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests import serverlog
 from tests.logs import formats
 from tests.serverside.pages import page, plain, serving
-from vllm_watch.cli.pages import page_address
+from vllm_watch.cli.metricsurl import page_address
 from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import ReadOptions

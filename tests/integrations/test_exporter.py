@@ -23,8 +23,7 @@ from vllm_watch.cli.listening import listen_address
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.integrations import exporting
-from vllm_watch.integrations.exporting import Exporter
+from vllm_watch.integrations.exporter import Exporter
 from vllm_watch.reports.following import FollowedServers
 
 Output = pytest.CaptureFixture[str]
@@ -214,7 +213,7 @@ def test_a_text_file_on_a_full_disk_is_reported_and_tried_again(
     one.look()
 
     with monkeypatch.context() as patch:
-        patch.setattr(exporting, "write_to_textfile", full)
+        patch.setattr("vllm_watch.integrations.exporter.write_to_textfile", full)
         assert _write(one.exporter, target) == f"--textfile {target}: no space left on device"
     assert _write(one.exporter, target) == ""
     assert target.exists()

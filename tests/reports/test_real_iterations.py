@@ -17,7 +17,7 @@ from vllm_watch.cli import main
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.integrations.exporting import Exporter
+from vllm_watch.integrations.exporter import Exporter
 from vllm_watch.reports.following import FollowedServers
 
 FOLDER = Path(__file__).parents[2] / "fixtures/recordings/cpu_iterations"

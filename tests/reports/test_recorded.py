@@ -16,7 +16,7 @@ from vllm_watch.cli import main
 from vllm_watch.core.recorded import Latency
 from vllm_watch.reports.recorded import _both
 from vllm_watch.serverside.histogram import latency_of
-from vllm_watch.serverside.page import read_page
+from vllm_watch.serverside.metricspage import read_page
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "fixtures/recordings/h100x2_tp2"

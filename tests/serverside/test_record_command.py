@@ -43,10 +43,10 @@ def test_it_records_until_a_signal(tmp_path: Path, number: signal.Signals, code:
 def test_neither_textual_nor_pandas_is_imported() -> None:
     code = (
         "import sys, vllm_watch.serverside.recorder, vllm_watch.serverside.gpus\n"
-        "import vllm_watch.cli.record_command, vllm_watch.cli.pages as c\n"
+        "import vllm_watch.cli.record_command, vllm_watch.cli.metricsurl as c\n"
         "import vllm_watch.cli.arguments\n"
         "c.fetcher_of('http://127.0.0.1:9/metrics', 1.0)\n"
-        "from vllm_watch.serverside.page import read_page\n"
+        "from vllm_watch.serverside.metricspage import read_page\n"
         "read_page('vllm:num_requests_running 1\\n')\n"
         "print([m for m in ('textual', 'pandas', 'numpy', 'plotext') if m in sys.modules])"
     )
@@ -59,8 +59,8 @@ def test_neither_textual_nor_pandas_is_imported() -> None:
     [
         (["server.log"], "server.log: its name has no port; add --metrics"),
         (["x.log", "--metrics", "ftp://a/metrics"], "--metrics ftp://a/metrics: give an http"),
-        (["x.log", "--every", "0"], "--every: invalid time of 0.5s to 1h"),
-        (["x.log", "--every", "+10s"], "--every: invalid time"),
+        (["x.log", "--every", "0"], "--every: must be a time of 0.5s to 1h"),
+        (["x.log", "--every", "+10s"], "--every: must be a time"),
     ],
 )
 def test_refusals(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

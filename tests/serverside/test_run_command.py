@@ -335,7 +335,7 @@ def test_a_log_folder_that_cannot_be_written(capsys: Output, tmp_path: Path, por
     assert str(tmp_path / "logs") in said
 
 
-def test_smells_of_the_flags_are_reported_and_strict_refuses(capsys: Output) -> None:
+def test_problems_of_the_flags_are_reported_and_strict_refuses(capsys: Output) -> None:
     flags = ["--enforce-eager", "--data-parallel-size", "2", "--disable-log-requests"]
     assert main(["run", "--strict", "--", sys.executable, "serve", "Qwen3-1.7B", *flags]) == 2
     lines = capsys.readouterr().err.splitlines()

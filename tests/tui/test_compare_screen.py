@@ -11,8 +11,9 @@ from tests.logs import log_of
 from tests.tui.screens import monitor_of, replay_app, until
 from tests.tui.test_app import running
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.reports.comparison import RARE, SAMPLED, SINGLE
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.comparing import better, compared, curves, sides
+from vllm_watch.tui.comparing import compared, curves, sides
 from vllm_watch.tui.page.gains import compare_head, compare_lines
 from vllm_watch.tui.palette import THEME, roles_of
 from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
@@ -119,6 +120,6 @@ def test_every_line_fits_its_width(both: Monitor, width: int) -> None:
 
 
 def test_more_is_not_always_better() -> None:
-    assert [better(name) for name in ("generation_tps", "queue_s", "itl_p95_ms", "running")] == [
-        1, -1, -1, 0,
-    ]  # fmt: skip
+    sense = {each.name: each.sense for each in (*SAMPLED, *SINGLE, *RARE)}
+    names = ("generation_tps", "queue_s", "itl_p95_ms", "running")
+    assert [sense[name] for name in names] == [1, -1, -1, 0]

@@ -268,7 +268,7 @@ def test_of_many_findings_only_those_with_room_are_made(
         made.append(1)
         return original(*words, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(findings, "finding_block", counted)
+    monkeypatch.setattr("vllm_watch.tui.widgets.findings.finding_block", counted)
     drawn = lines(replace(dead, findings=ServerFindings.of(findings)), 40, 6)
     deaths = 3  # each of two lines, and told together with what was before it
     assert any(f"+{400 - deaths}" in line for line in drawn)

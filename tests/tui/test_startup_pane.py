@@ -81,7 +81,7 @@ def test_a_failed_start_shows_why() -> None:
 def test_a_failed_start_takes_no_time_after_its_end() -> None:
     """By the log: 12:26:56 is the newest stamp; the KV cache was prepared from :55 on."""
     views = [view_at(monitor_of("cpu_startup_failure"), at) for at in ("12:26:56", "12:40:00")]
-    told = [view.story.phases for view in views if view.story is not None]
+    told = [view.startup.phases for view in views if view.startup is not None]
     assert told[0][-1][:2] == ("preparing the KV cache", 1)
     assert told[0] == told[1]
 

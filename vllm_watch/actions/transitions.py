@@ -27,7 +27,7 @@ class Transition:
 
 
 @dataclass(slots=True)
-class _Alert:
+class _TrackedAlert:
     """One alert of one server, from its first look to its end."""
 
     noted: Noted
@@ -44,7 +44,7 @@ class Transitions:
         """Report by `settings`; `hides` returns which findings a finding explains."""
         self._settings = settings
         self._hides = hides
-        self._alerts: dict[str, _Alert] = {}
+        self._alerts: dict[str, _TrackedAlert] = {}
         self._over: dict[str, float] = {}
         """By id, when an alert ended last."""
 
@@ -52,7 +52,7 @@ class Transitions:
         """Note the alerts of a log when it is opened: earlier ones are not reported."""
         for finding in _lasting(health):
             past = finding.since is None or finding.since < watched_from
-            alert = _Alert(finding, watched_from, float("inf") if past else None)
+            alert = _TrackedAlert(finding, watched_from, float("inf") if past else None)
             self._alerts[finding.id] = alert
 
     @property
@@ -70,7 +70,7 @@ class Transitions:
             if known is None:
                 settle = self._settings.settle_minutes * 60.0
                 due = self._over[name] + settle if name in self._over else now
-                self._alerts[name] = _Alert(finding, due)
+                self._alerts[name] = _TrackedAlert(finding, due)
             else:
                 known.noted = finding
         found = self._ended(lasting, health.state.name in FAILED, now, silenced)

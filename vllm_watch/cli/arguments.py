@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vllm_watch import __version__
-from vllm_watch.cli.parser import Arguments, Parser, everywhere
-from vllm_watch.cli.plainwords import read_plainly
+from vllm_watch.cli.parser import Arguments, Parser, add_common_options
+from vllm_watch.cli.quickparser import parse_quickly
 from vllm_watch.cli.saying import CommandError
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -92,7 +92,7 @@ def _read(words: list[str]) -> Arguments:
     name, *rest = words
     module = module_of(name)
     read = getattr(module, "read", None)
-    plain = read_plainly(name, module, rest) if read is None else None
+    plain = parse_quickly(name, module, rest) if read is None else None
     if plain is not None:
         return plain
     parser, commands = _bare()
@@ -123,7 +123,7 @@ def _declare(commands: Commands, name: str) -> None:
         description=text[:1].upper() + text[1:] + ".",
         epilog=f"example: {module.EXAMPLE}",
     )
-    everywhere(command, None)
+    add_common_options(command, None)
     module.declare(command)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vllm_watch.ingest import Ingest
-    from vllm_watch.integrations.exporting import Exporter
+    from vllm_watch.integrations.exporter import Exporter
 
 TEXTFILE_SECONDS = 15.0
 """Seconds between two writings of a text file: node-exporter's collector is scraped as often."""
@@ -153,7 +153,7 @@ def _exporter_class() -> type[Exporter]:
         CommandError: it is not installed.
     """
     try:
-        from vllm_watch.integrations.exporting import Exporter
+        from vllm_watch.integrations.exporter import Exporter
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("prometheus_client"):
             raise

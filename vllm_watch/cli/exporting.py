@@ -68,15 +68,15 @@ def export(arguments: Arguments) -> int:
     if arguments.follow:
         return _follow(ingest, wanted)
     require_logs(arguments.paths, ingest.discover())
-    passing = _Passing()
+    counts = _NewsCounts()
     with reading_shown(ingest.found) as passed:
-        read = _shown(passing.passed_on(ingest.read_once()), passed)
-        _export(arguments.output, read, wanted, passing)
-    passing.say_what_is_missing([logs.source for logs in ingest.found.logs])
-    return FAILED if passing.unreadable else DONE
+        read = _shown(counts.passed_on(ingest.read_once()), passed)
+        _export(arguments.output, read, wanted, counts)
+    counts.say_what_is_missing([logs.source for logs in ingest.found.logs])
+    return FAILED if counts.unreadable else DONE
 
 
-def _export(output: str, read: Iterator[News], wanted: _Wanted, passing: _Passing) -> None:
+def _export(output: str, read: Iterator[News], wanted: _Wanted, counts: _NewsCounts) -> None:
     """Write the wanted rows of logs that are read once.
 
     Raises:
@@ -87,11 +87,11 @@ def _export(output: str, read: Iterator[News], wanted: _Wanted, passing: _Passin
     if output == "-":
         sys.stdout.writelines(counted.lines())
         sys.stdout.flush()
-        counted.require(wanted, passing)
+        counted.require(wanted, counts)
         return
     with path_aside(Path(output)) as aside, aside.open("wb") as file:
         _write(file, output, counted, wanted)
-        counted.require(wanted, passing)
+        counted.require(wanted, counts)
 
 
 def _shown(read: Iterator[News], passed: Callable[[News], None] | None) -> Iterator[News]:
@@ -158,13 +158,13 @@ def _wanted_of(
     if wanted.events:
         from vllm_watch.reports.eventrows import event_rows  # imports health: 90 ms
 
-        yield from wanted.span.of(event_rows(read, wanted.settings), beginnings)
+        yield from wanted.span.rows_within(event_rows(read, wanted.settings), beginnings)
         return
     if wanted.other is not None:
         rows, _ = _OTHERS[wanted.other]
-        yield from wanted.span.of(rows(read, wanted), beginnings)
+        yield from wanted.span.rows_within(rows(read, wanted), beginnings)
         return
-    pieces = wanted.span.of_pieces(pieces_of(read), beginnings)
+    pieces = wanted.span.pieces_within(pieces_of(read), beginnings)
     yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
 
 
@@ -200,7 +200,7 @@ class _Counted:
                 self.rows += 1
                 yield json_line(item)
 
-    def require(self, wanted: _Wanted, passing: _Passing) -> None:
+    def require(self, wanted: _Wanted, counts: _NewsCounts) -> None:
         """Refuse a span without rows; report that there are no rows of another kind.
 
         Raises:
@@ -208,7 +208,7 @@ class _Counted:
         """
         if wanted.span and not self.rows:
             what = "event" if wanted.events else "row" if wanted.other else "sample"
-            raise CommandError(f"no {what} between --since and --until: {passing.reach()}")
+            raise CommandError(f"no {what} between --since and --until: {counts.reach()}")
         if wanted.other is not None and not self.rows:
             say(f"there is nothing for {wanted.other}: {_LACKS[wanted.other]}")
 
@@ -284,7 +284,7 @@ def _since(
             held.append(row)
         else:
             by_source = sorted(held, key=lambda row: str(row["source"]))
-            yield from span.of(by_source, beginnings)
+            yield from span.rows_within(by_source, beginnings)
             yield None
             break
     yield from rows
@@ -301,7 +301,7 @@ class _Tally:
     stamped: bool = False
 
 
-class _Passing:
+class _NewsCounts:
     """Counts passing news, to explain why there are no samples."""
 
     def __init__(self) -> None:

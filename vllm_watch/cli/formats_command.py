@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vllm_watch.cli.parser import Arguments, Parser, add_paths, everywhere
+from vllm_watch.cli.parser import Arguments, Parser, add_common_options, add_paths
 
 EXAMPLE = "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'"
 
@@ -23,7 +23,7 @@ def declare(command: Parser) -> None:
     )
     # Set here, because the usage of `check` begins with that of the command.
     command.usage = "%(prog)s [-h] [--config FILE] [--tz ZONE] [--no-color] [--json] [check ...]"
-    everywhere(check, argparse.SUPPRESS)
+    add_common_options(check, argparse.SUPPRESS)
     add_paths(check)
     check.add_argument(
         "--installed-vllm",

@@ -17,11 +17,11 @@ __all__ = [
     "PATHS",
     "Arguments",
     "Parser",
+    "add_common_options",
     "add_forms",
     "add_marks",
     "add_paths",
     "add_price",
-    "everywhere",
     "number_of",
     "span_of",
     "whole_number",
@@ -34,7 +34,7 @@ FILES = "log file, quoted or unquoted glob, or folder (its *.log)"
 COMMANDS = "a command whose output is a log: 'web=kubectl logs -f deploy/vllm' (repeatable)"
 
 
-def everywhere(command: Parser, default: str | None) -> None:
+def add_common_options(command: Parser, default: str | None) -> None:
     """Add the common options; `SUPPRESS` keeps a value that was given before a subcommand."""
     command.add_argument(
         "--config", metavar="FILE", default=default, help="read this settings file"

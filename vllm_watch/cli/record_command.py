@@ -40,7 +40,7 @@ def run(arguments: Arguments) -> int:
     import signal
     from threading import Event
 
-    from vllm_watch.cli.pages import fetcher_of
+    from vllm_watch.cli.metricsurl import fetcher_of
     from vllm_watch.serverside.recorder import Recorder
     from vllm_watch.serverside.recordfile import RecordError, SecondRecorderError
 
@@ -84,7 +84,7 @@ def _runs(pid: int) -> bool:
 
 def _url(arguments: Arguments) -> str | None:
     """Return the address of the page, None if only GPUs are recorded."""
-    from vllm_watch.cli.pages import page_address
+    from vllm_watch.cli.metricsurl import page_address
     from vllm_watch.core.naming import name_from_path
 
     if arguments.metrics is not None:

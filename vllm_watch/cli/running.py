@@ -40,7 +40,7 @@ def run_server(arguments: Arguments) -> int:
     """Start the server and stay with it; return its exit code."""
     command = _command(arguments)
     settings = _settings(arguments)
-    _tell_smells(command, settings, strict=arguments.strict)
+    _tell_flag_problems(command, settings, strict=arguments.strict)
     log = os.path.join(arguments.log_dir, log_name(command, arguments.name))
     end = LogEnd(log, settings, time.time())
     try:
@@ -108,14 +108,14 @@ def _settings(arguments: Arguments) -> Settings:
     return replace(settings, time=replace(settings.time, tz=zone))
 
 
-def _tell_smells(command: ServerCommand, settings: Settings, *, strict: bool) -> None:
-    from vllm_watch.reports.smells import smells_of
+def _tell_flag_problems(command: ServerCommand, settings: Settings, *, strict: bool) -> None:
+    from vllm_watch.reports.flagproblems import flag_problems
 
     flags = {**command.flags, **({"model": command.model} if command.model else {})}
-    smells = smells_of(flags, settings, time.time())
-    for smell in smells:
-        say(f"{smell.title}: {smell.remedy}")
-    if smells and strict:
+    problems = flag_problems(flags, settings, time.time())
+    for problem in problems:
+        say(f"{problem.title}: {problem.remedy}")
+    if problems and strict:
         raise CommandError("not started: --strict was given and the flags have the problems above")
 
 
@@ -302,7 +302,7 @@ class _Session:
         from vllm_watch.reports.waiting import Waiting
 
         assert isinstance(waiting, Waiting)
-        stamps = (standing.server.run.newest_stamp for standing in waiting.standings)
+        stamps = (each.server.run.newest_stamp for each in waiting.awaited)
         return all(stamp is not None and stamp >= self._began - 1.0 for stamp in stamps)
 
     def _ended(self) -> int:

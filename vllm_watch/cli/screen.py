@@ -156,7 +156,7 @@ def _poller(url: str | None) -> Poller | None:
     """Return a reader of a server's metrics page while its log is watched."""
     if url is None:
         return None
-    from vllm_watch.cli.pages import fetcher_of, page_address
+    from vllm_watch.cli.metricsurl import fetcher_of, page_address
     from vllm_watch.serverside.poller import Poller
 
     address = page_address(url)

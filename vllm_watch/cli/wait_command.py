@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vllm_watch.core.news import Looked
     from vllm_watch.ingest import Ingest
-    from vllm_watch.reports.waiting import Outcome, Standing, Waiting
+    from vllm_watch.reports.waiting import AwaitedServer, Outcome, Waiting
 
 _CELLS = 20
 _LONG_SILENT = 3600.0
@@ -62,12 +62,12 @@ def run(arguments: Arguments) -> int:
         ingest.close()
         shown.end()
     if outcome == "ready":
-        for standing in waiting.standings:
-            say(f"{standing.name}: {_ready(standing)}")
+        for each in waiting.awaited:
+            say(f"{each.name}: {_ready(each)}")
         return DONE
     if outcome == "died":
-        for standing in waiting.died:
-            _say_death(standing)
+        for each in waiting.died:
+            _say_death(each)
         return FAILED
     say(f"timed out after {arguments.timeout:g} s: {_unready(waiting)}")
     return TIMED_OUT
@@ -115,13 +115,13 @@ class _Lines:
             self._say(path, "matches no file yet; waiting for one")
         for trouble in looked.troubles:
             self._say(trouble, trouble, bare=True)
-        for standing in waiting.standings:
-            if standing.server.trouble:
-                trouble = standing.server.trouble
+        for each in waiting.awaited:
+            if each.server.trouble:
+                trouble = each.server.trouble
                 self._say(trouble, trouble, bare=True)
             # Otherwise each step of a phase's bar would be a line of its own.
-            words = re.sub(r" \d+/\d+$", "", standing.words)
-            self._say(standing.server.source, words, name=standing.name)
+            words = re.sub(r" \d+/\d+$", "", each.words)
+            self._say(each.server.source, words, name=each.name)
 
     def end(self) -> None:
         """Keep the last line."""
@@ -143,7 +143,7 @@ class _Bar:
 
     def update(self, waiting: Waiting, looked: Looked) -> None:
         """Draw the line."""
-        parts = [_with_bar(standing) for standing in waiting.standings]
+        parts = [_with_bar(each) for each in waiting.awaited]
         parts += [f"{path}: matches no file yet" for path in looked.missing]
         seconds = time.monotonic() - self._began
         text = f"{seconds:4.0f} s  " + "   ".join(parts)
@@ -173,19 +173,19 @@ def _cut(text: str, width: int) -> str:
     return clean if len(clean) <= width else clean[: width - 1] + "…"
 
 
-def _with_bar(standing: Standing) -> str:
-    if standing.share is None:
-        return f"{standing.name} {standing.words}"
-    full = round(standing.share * _CELLS)
-    return f"{standing.name} ▕{'█' * full}{'░' * (_CELLS - full)}▏ {standing.words}"
+def _with_bar(each: AwaitedServer) -> str:
+    if each.share is None:
+        return f"{each.name} {each.words}"
+    full = round(each.share * _CELLS)
+    return f"{each.name} ▕{'█' * full}{'░' * (_CELLS - full)}▏ {each.words}"
 
 
-def _ready(standing: Standing) -> str:
+def _ready(each: AwaitedServer) -> str:
     """Return since when a server is ready, and any doubts."""
     from vllm_watch.core.startup import ready_after
 
-    server = standing.server
-    text, took = str(standing.health.state.name), ready_after(server.run)
+    server = each.server
+    text, took = str(each.health.state.name), ready_after(server.run)
     if took is not None:
         text = f"{text}: was ready {took:.0f} s after its start"
     newest = server.newest_stamp
@@ -197,26 +197,26 @@ def _ready(standing: Standing) -> str:
     return text
 
 
-def _say_death(standing: Standing) -> None:
+def _say_death(each: AwaitedServer) -> None:
     """Report why a server is over, the advice, and its last errors."""
     from vllm_watch.reports.waiting import error_lines, reason
 
-    health = standing.health
-    say(f"{standing.name}: {reason(health.state)}")
+    health = each.health
+    say(f"{each.name}: {reason(health.state)}")
     finding = next(iter(health.findings), None)
     if finding is not None and finding.remedy:
-        say(f"{standing.name}: {finding.remedy}")
-    for text in error_lines(standing.server.run):
+        say(f"{each.name}: {finding.remedy}")
+    for text in error_lines(each.server.run):
         say(f"  {text}")
 
 
 def _unready(waiting: Waiting) -> str:
     parts = [f"{path} matches no file" for path in waiting.missing]
-    parts += [f"{standing.name} {_still(standing)}" for standing in waiting.unready]
+    parts += [f"{each.name} {_still(each)}" for each in waiting.unready]
     return "; ".join(parts) or "nothing was found"
 
 
-def _still(standing: Standing) -> str:
-    if standing.server.trouble and not standing.server.lines:
+def _still(each: AwaitedServer) -> str:
+    if each.server.trouble and not each.server.lines:
         return "could not be read; see above"
-    return standing.words if standing.before else f"is still {standing.words}"
+    return each.words if each.before else f"is still {each.words}"

@@ -56,11 +56,11 @@ class Tools:
 
     async def servers(self) -> Json:
         """List every server with its state, newest values and worst finding."""
-        return await _asked(self._answers.servers)
+        return await _answer(self._answers.servers)
 
     async def diagnose(self, server: Server) -> Json:
         """Explain a server's state: findings with log evidence, flags to change."""
-        return await _asked(lambda: self._answers.diagnose(server))
+        return await _answer(lambda: self._answers.diagnose(server))
 
     async def samples(
         self,
@@ -71,19 +71,19 @@ class Tools:
         step: Step = None,
     ) -> Json:
         """Return one metric of a server over time, at most 500 points."""
-        return await _asked(lambda: self._answers.samples(server, metric, since, until, step))
+        return await _answer(lambda: self._answers.samples(server, metric, since, until, step))
 
     async def errors(self, server: Server) -> Json:
         """Return the errors in a server's log, and its HTTP errors by status."""
-        return await _asked(lambda: self._answers.errors(server))
+        return await _answer(lambda: self._answers.errors(server))
 
     async def configuration(self, server: Server) -> Json:
         """Return flags, KV cache capacity and start-up phases of a server."""
-        return await _asked(lambda: self._answers.configuration(server))
+        return await _answer(lambda: self._answers.configuration(server))
 
     async def compare(self, a: Server, b: Server) -> Json:
         """Compare server b with server a, over busy periods: metrics, ratios, differing flags."""
-        return await _asked(lambda: self._answers.compare(a, b))
+        return await _answer(lambda: self._answers.compare(a, b))
 
     async def wait_ready(self, server: Server, timeout: Timeout = 60.0) -> Json:
         """Wait until a server answers requests, or is over, or the time is up."""
@@ -114,7 +114,7 @@ def agent_server(answers: Answers) -> MCPServer[Any]:
     return server
 
 
-async def _asked(question: Callable[[], Json]) -> Json:
+async def _answer(question: Callable[[], Json]) -> Json:
     """Return an answer, computed in a separate thread.
 
     Raises:

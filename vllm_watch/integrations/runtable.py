@@ -95,8 +95,8 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, verdicts: lis
     while left:
         top = rows[left[0]]["running"] or 0.0
         near = [index for index in left if (rows[index]["running"] or 0.0) * factor >= top]
-        length = held(rows[left[0]])
-        band = [index for index in near if _alike(held(rows[index]), length, factor)]
+        length = held_tokens(rows[left[0]])
+        band = [index for index in near if _alike(held_tokens(rows[index]), length, factor)]
         left = [index for index in left if index not in band]
         best = max(band, key=lambda index: rows[index]["generation_tps_per_gpu"])
         most = rows[best]["generation_tps_per_gpu"]
@@ -110,7 +110,7 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, verdicts: lis
             verdicts[best] = f"no comparable run: {top:,.0f} requests{each} at once"
 
 
-def held(row: Row) -> float | None:
+def held_tokens(row: Row) -> float | None:
     """Return the tokens that a request held in the KV cache on average; None if unknown."""
     usage, tokens, running = row["kv_cache_usage"], row["kv_cache_tokens"], row["running"]
     if not usage or not tokens or not running or usage < _LEAST_USAGE:

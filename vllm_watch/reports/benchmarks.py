@@ -106,7 +106,7 @@ def load_benchmarks(path: Path) -> list[Benchmark]:
     return found
 
 
-def benchmarks_of(
+def benchmark_spans(
     benchmarks: Iterable[Benchmark], run: Run, model: str | None, tz: tzinfo, gate: TimesGate
 ) -> tuple[BenchmarkSpan, ...]:
     """Return the benchmarks that ran against a run, with the log's own figures."""

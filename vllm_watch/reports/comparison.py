@@ -35,6 +35,8 @@ class Quantity:
     """Returns its one number of a run, None if unknown; without it, samples are compared."""
     scale: float = 1.0
     """Factor from that number to the unit."""
+    sense: int = 0
+    """1 if more of it is better, −1 if less is, otherwise 0."""
 
 
 def _time(name: str) -> Value:
@@ -59,26 +61,26 @@ def _failed(run: RunSummary) -> float | None:
 
 
 SAMPLED = (
-    Quantity("prompt_tps", "prompt throughput", "tok/s"),
-    Quantity("generation_tps", "generation throughput", "tok/s"),
+    Quantity("prompt_tps", "prompt throughput", "tok/s", sense=1),
+    Quantity("generation_tps", "generation throughput", "tok/s", sense=1),
     Quantity("running", "concurrent requests", "reqs"),
-    Quantity("generation_tps_per_request", "generation per request", "tok/s"),
+    Quantity("generation_tps_per_request", "generation per request", "tok/s", sense=1),
     Quantity("kv_cache_usage", "KV cache usage", "%"),
-    Quantity("prefix_cache_hit_rate", "prefix cache hit rate", "%"),
-    Quantity("requests_per_second", "requests answered", "per s"),
+    Quantity("prefix_cache_hit_rate", "prefix cache hit rate", "%", sense=1),
+    Quantity("requests_per_second", "requests answered", "per s", sense=1),
 )
 """Means over the samples with requests running; their ratio has an interval."""
 SINGLE = (
-    Quantity("ready_after_s", "time to ready", "s", lambda run: run.ready_after),
-    Quantity("queue_s", "time in the queue, about", "s", _time("queue")),
-    Quantity("request_s", "time per request, about", "s", _time("request")),
-    Quantity("per_token_ms", "time per token, about", "ms", _time("per_token"), 1e3),
+    Quantity("ready_after_s", "time to ready", "s", lambda run: run.ready_after, sense=-1),
+    Quantity("queue_s", "time in the queue, about", "s", _time("queue"), sense=-1),
+    Quantity("request_s", "time per request, about", "s", _time("request"), sense=-1),
+    Quantity("per_token_ms", "time per token, about", "ms", _time("per_token"), 1e3, sense=-1),
     Quantity(
         "cost_per_million_tokens", "cost per million tokens", "",
-        lambda run: run.cost.per_million_tokens if run.cost else None,
+        lambda run: run.cost.per_million_tokens if run.cost else None, sense=-1,
     ),
-    Quantity("failed_requests", "requests failed (5xx)", "", _failed),
-    Quantity("errors", "errors in the log", "", lambda run: float(run.errors)),
+    Quantity("failed_requests", "requests failed (5xx)", "", _failed, sense=-1),
+    Quantity("errors", "errors in the log", "", lambda run: float(run.errors), sense=-1),
 )  # fmt: skip
 """Quantities with one number per run: whether their ratio is more than noise is unknown."""
 RARE = (
@@ -90,12 +92,16 @@ RARE = (
     Quantity("tokens_per_step", "tokens a step", "", _steps("tokens_per_step")),
     Quantity("budget_share", "steps at the token limit", "%", _steps("budget_share")),
     Quantity("max_num_seqs_share", "steps at max_num_seqs", "%", _steps("max_num_seqs_share")),
-    Quantity("ttft_p50_s", "time to first token, median", "s", _latency("ttft_s", "p50")),
-    Quantity("ttft_p95_s", "time to first token, p95", "s", _latency("ttft_s", "p95")),
-    Quantity("itl_p50_ms", "time between tokens, median", "ms", _latency("itl_s", "p50"), 1e3),
-    Quantity("itl_p95_ms", "time between tokens, p95", "ms", _latency("itl_s", "p95"), 1e3),
-    Quantity("queue_p95_s", "time in the queue, p95", "s", _latency("queue_s", "p95")),
-    Quantity("request_p95_s", "time per request, p95", "s", _latency("request_s", "p95")),
+    Quantity("ttft_p50_s", "time to first token, median", "s", _latency("ttft_s", "p50"), sense=-1),
+    Quantity("ttft_p95_s", "time to first token, p95", "s", _latency("ttft_s", "p95"), sense=-1),
+    Quantity(
+        "itl_p50_ms", "time between tokens, median", "ms", _latency("itl_s", "p50"), 1e3, sense=-1
+    ),
+    Quantity(
+        "itl_p95_ms", "time between tokens, p95", "ms", _latency("itl_s", "p95"), 1e3, sense=-1
+    ),
+    Quantity("queue_p95_s", "time in the queue, p95", "s", _latency("queue_s", "p95"), sense=-1),
+    Quantity("request_p95_s", "time per request, p95", "s", _latency("request_s", "p95"), sense=-1),
     Quantity("gpu_power_w", "power per GPU", "W", lambda run: run.recorded.mean_gpu("power_w")),
     Quantity(
         "gpu_utilization", "GPU utilisation", "%", lambda run: run.recorded.mean_gpu("utilization")

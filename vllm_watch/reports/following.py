@@ -9,7 +9,7 @@ from vllm_watch.core.news import Looked, News
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import settle
+from vllm_watch.reports.filetimes import apply_file_times
 from vllm_watch.reports.reading import Reading
 from vllm_watch.reports.snapshot import ServerSnapshot, snapshot_of
 from vllm_watch.sources.paths import Found, LogSet
@@ -45,7 +45,7 @@ class FollowedServers:
             if server.source not in self._saved:
                 paths = files.get(server.path, (server.path,))
                 after = self._monitor.settings.watch.saved_after_seconds
-                saved = settle(server, paths, self._formats, wall, after)
+                saved = apply_file_times(server, paths, self._formats, wall, after)
                 self._saved[server.source] = saved
         return None
 

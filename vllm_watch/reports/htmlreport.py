@@ -23,7 +23,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import LogLine, excerpt
 from vllm_watch.reports.markup import Markup, advice, element, joined
-from vllm_watch.reports.pageconfig import (
+from vllm_watch.reports.pagedetails import (
     configuration_section,
     figures_section,
     log_section,

@@ -25,10 +25,10 @@ from vllm_watch.health.statestretches import (
     STARTING,
     states_with_work,
 )
-from vllm_watch.reports.drawn import drawn
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 from vllm_watch.reports.markup import Markup, element
 from vllm_watch.reports.plot import Axis, Mark, Point, Zone, area_path, clock_labels
+from vllm_watch.reports.plotsamples import plot_samples
 
 CELLS = 1_000
 """Cells of a ribbon: no screen shows it much wider."""
@@ -154,7 +154,7 @@ def _area(server: Server, axis: Axis, parts: list[Part], floor: float) -> Iterat
     if not inside.any():
         return
     rates = {"generation_tps": frame["generation_tps"][inside]}
-    curve = drawn(Frame(frame.times[inside], rates), silence)
+    curve = plot_samples(Frame(frame.times[inside], rates), silence)
     rate = curve.curve("generation_tps", "", "")
     if not rate.peak:
         return

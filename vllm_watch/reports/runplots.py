@@ -13,10 +13,10 @@ from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
-from vllm_watch.reports.drawn import CELLS, Drawn, drawn, listed
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 from vllm_watch.reports.iterations import step_points
 from vllm_watch.reports.plot import Plot
+from vllm_watch.reports.plotsamples import CELLS, PlotSamples, listed, plot_samples
 
 _GPU_INKS = ("primary", "secondary", "note", "warning")
 _PER_TOKEN = "Time per token"
@@ -49,7 +49,7 @@ def _of_samples(
     pace = token_paces(
         frame.times.tolist(), listed(frame["generation_tps"]), listed(frame["running"]), silence
     )
-    samples = drawn(frame.beside("pace", np.array(pace, dtype=np.float64)), silence)
+    samples = plot_samples(frame.beside("pace", np.array(pace, dtype=np.float64)), silence)
     times = samples.times
     yield Plot(
         "Throughput", "tok/s", "mirror", times,
@@ -75,7 +75,7 @@ def _of_samples(
         )  # fmt: skip
 
 
-def _kv_cache(samples: Drawn, health: HealthSettings) -> Plot:
+def _kv_cache(samples: PlotSamples, health: HealthSettings) -> Plot:
     low, high = health.kv_cache_low * 100, health.kv_cache_healthy_high * 100
     return Plot(
         "KV cache", "%", "area", samples.times,
@@ -90,7 +90,7 @@ def _kv_cache(samples: Drawn, health: HealthSettings) -> Plot:
     )  # fmt: skip
 
 
-def _requests(samples: Drawn, run: Run) -> Plot:
+def _requests(samples: PlotSamples, run: Run) -> Plot:
     most = run.configuration.max_num_seqs
     limit = None if most is None else float(most * max(1, len(run.engines)))
     running = samples.curve("running", "running", "primary")
@@ -121,7 +121,7 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
         return
     columns = np.array(sorted(rows, key=lambda row: row[0])).T
     known = Frame(columns[0], {"answered": columns[1], "failed": columns[2]})
-    rates = drawn(known, silence)
+    rates = plot_samples(known, silence)
     yield Plot(
         "Answers", "req/s", "stack", rates.times,
         (
@@ -141,7 +141,7 @@ def _steps(run: Run) -> Iterator[Plot]:
         return
     times = np.array([time for time, _ in paces])
     columns = {"pace": np.array([s for _, s in paces]), "tokens": np.array([n for _, n in tokens])}
-    rows = drawn(Frame(times, columns), _STEPS_APART)
+    rows = plot_samples(Frame(times, columns), _STEPS_APART)
     note = "iteration details"
     yield Plot(
         "Time of a step", "ms", "area", rows.times, (rows.curve("pace", "", "note", 1000.0),),
@@ -172,7 +172,7 @@ def _latencies(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
             part: np.array([scale * curve.get(time, np.nan) for time in times])
             for part, curve in known.items()
         }
-        rows = drawn(Frame(np.array(times), columns), ROWS_APART)
+        rows = plot_samples(Frame(np.array(times), columns), ROWS_APART)
         curves = [rows.curve(part, part, ink) for part, ink in parts if known[part]]
         yield Plot(title, unit, "lines", rows.times, tuple(curves), note="recorded")
 
@@ -185,7 +185,7 @@ def _gpus(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
     frames = {gpu: _power(table, span) for gpu, table in tables[: len(_GPU_INKS)]}
     times = next(iter(frames.values())).times
     columns = {str(gpu): _aligned(times, frame) for gpu, frame in frames.items()}
-    rows = drawn(Frame(times, columns), ROWS_APART)
+    rows = plot_samples(Frame(times, columns), ROWS_APART)
     curves = tuple(
         rows.curve(gpu, f"GPU {gpu}", ink)
         for (gpu, column), ink in zip(columns.items(), _GPU_INKS, strict=False)

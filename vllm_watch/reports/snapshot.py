@@ -12,7 +12,7 @@ from vllm_watch.health.explaining import rank
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import settle
+from vllm_watch.reports.filetimes import apply_file_times
 from vllm_watch.reports.reading import Reading, has_vllm_line, read_saved
 from vllm_watch.sources.paths import Found
 
@@ -100,7 +100,7 @@ def _judged(
     since: Callable[[Server, float], float] | None,
 ) -> ServerSnapshot:
     after = reading.monitor.settings.watch.saved_after_seconds
-    saved = settle(server, files, formats, reading.wall, after)
+    saved = apply_file_times(server, files, formats, reading.wall, after)
     now = snapshot_of(reading.monitor, server, reading.wall, saved=saved, trouble=_trouble(server))
     if since is None:
         return now

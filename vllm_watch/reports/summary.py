@@ -23,7 +23,7 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
 from vllm_watch.health.finding import Finding
-from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
+from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmark_spans
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, run_frame
 from vllm_watch.reports.iterations import IterationSummary, iterations_of
@@ -176,7 +176,7 @@ def run_summary(
         _cost(run, tokens, settings.cost),
         recorded,
         iterations_of(run),
-        benchmarks_of(reading.monitor.store.benchmarks, run, known.model, server.clock.tz, gate),
+        benchmark_spans(reading.monitor.store.benchmarks, run, known.model, server.clock.tz, gate),
         earlier,
     )
 

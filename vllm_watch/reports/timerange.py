@@ -64,7 +64,7 @@ class TimeRange:
         )
         return float("-inf") if low is None else low, float("inf") if high is None else high
 
-    def of_pieces(self, pieces: Iterable[Piece], beginnings: Beginnings) -> Iterator[Piece]:
+    def pieces_within(self, pieces: Iterable[Piece], beginnings: Beginnings) -> Iterator[Piece]:
         """Yield the samples within the span; a log's samples are selected once all are read."""
         if not self:
             yield from pieces
@@ -79,8 +79,8 @@ class TimeRange:
             within = (piece.between(low, high) for piece in listed)
             yield from (piece for piece in within if len(piece.table))
 
-    def of(self, rows: Iterable[Row], beginnings: Beginnings) -> Iterator[Row]:
-        """Yield the rows within the span, as `of_pieces`."""
+    def rows_within(self, rows: Iterable[Row], beginnings: Beginnings) -> Iterator[Row]:
+        """Yield the rows within the span, as `pieces_within`."""
         if not self:
             yield from rows
             return

@@ -35,8 +35,8 @@ MOST_ERRORS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The progress of a server."""
+class AwaitedServer:
+    """A server that is awaited, and its progress."""
 
     server: Server
     health: Health
@@ -73,7 +73,7 @@ class Waiting:
     formats: Formats
     new_run: bool = True
     """Wait for a new run of servers that were already over; else they count as dead."""
-    standings: tuple[Standing, ...] = ()
+    awaited: tuple[AwaitedServer, ...] = ()
     """Every server at the last look."""
     _followed: FollowedServers = field(init=False)
     _before: dict[str, int] = field(default_factory=dict)
@@ -98,25 +98,25 @@ class Waiting:
         self._followed.feed(item, logs, wall)
         if not isinstance(item, Looked):
             return None
-        self.standings = tuple(self._standing(now) for now in self._followed.now(wall))
+        self.awaited = tuple(self._awaited(now) for now in self._followed.now(wall))
         self._began = True
         if self.died:
             return "died"
-        if self.standings and not item.missing and not self.unready:
+        if self.awaited and not item.missing and not self.unready:
             return "ready"
         return None
 
     @property
-    def died(self) -> tuple[Standing, ...]:
+    def died(self) -> tuple[AwaitedServer, ...]:
         """The servers that ended the wait."""
-        return tuple(s for s in self.standings if s.health.state.name in OVER and not s.before)
+        return tuple(s for s in self.awaited if s.health.state.name in OVER and not s.before)
 
     @property
-    def unready(self) -> tuple[Standing, ...]:
+    def unready(self) -> tuple[AwaitedServer, ...]:
         """The servers that are not up."""
-        return tuple(s for s in self.standings if s.health.state.name not in UP or s.announced)
+        return tuple(s for s in self.awaited if s.health.state.name not in UP or s.announced)
 
-    def _standing(self, snapshot: ServerSnapshot) -> Standing:
+    def _awaited(self, snapshot: ServerSnapshot) -> AwaitedServer:
         server, health, now = snapshot.server, snapshot.health, snapshot.time
         closed = server.source == STDIN and bool(server.trouble)
         if closed and health.state.name not in UP | OVER:
@@ -132,7 +132,7 @@ class Waiting:
         if state.name == "starting" and bar is not None:
             health = Health(with_progress(state, bar), health.noted)
         share = startup_share(health.state, bar)
-        return Standing(server, health, share, before, _announced(run, state, now))
+        return AwaitedServer(server, health, share, before, _announced(run, state, now))
 
 
 def _announced(run: Run, state: ServerState, now: float) -> bool:

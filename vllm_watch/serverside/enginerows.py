@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.core.recorded import TOTALS, EngineRow
 from vllm_watch.serverside.histogram import growth, is_histogram, latency_of
-from vllm_watch.serverside.page import EnginePage, Page
+from vllm_watch.serverside.metricspage import EnginePage, Page
 
 
 class EngineRows:

@@ -79,7 +79,7 @@ class Gpus:
         words = [word.strip() for word in named.split(",") if word.strip()]
         chosen = []
         for index in range(count):
-            uuid = self._asked(lambda i=index: self._uuid(i)) or ""  # type: ignore[misc]
+            uuid = self._if_supported(lambda i=index: self._uuid(i)) or ""  # type: ignore[misc]
             if str(index) in words or any(
                 uuid.startswith(word) for word in words if not word.isdigit()
             ):
@@ -93,18 +93,18 @@ class Gpus:
         nvml = self._nvml
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         memory = _memory(nvml, handle)  # a missing GPU is noticed here
-        used = self._asked(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
-        power = self._asked(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
-        clock = self._asked(lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
-        bits = self._asked(lambda: _reasons(nvml, handle)) or 0
-        temperature = self._asked(
+        used = self._if_supported(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
+        power = self._if_supported(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
+        clock = self._if_supported(lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
+        bits = self._if_supported(lambda: _reasons(nvml, handle)) or 0
+        temperature = self._if_supported(
             lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
         )
         return GpuRow(
             time,
             index,
-            self._asked(lambda: _text(nvml.nvmlDeviceGetName(handle))),
-            self._asked(lambda: _text(nvml.nvmlDeviceGetUUID(handle))),
+            self._if_supported(lambda: _text(nvml.nvmlDeviceGetName(handle))),
+            self._if_supported(lambda: _text(nvml.nvmlDeviceGetUUID(handle))),
             None if used is None else used.gpu / 100,
             float(memory.used),
             float(memory.total),
@@ -114,7 +114,7 @@ class Gpus:
             tuple(name for bit, name in _BITS.items() if int(bits) & bit),
         )
 
-    def _asked(self, ask: Callable[[], _T]) -> _T | None:
+    def _if_supported(self, ask: Callable[[], _T]) -> _T | None:
         """Return an answer, None if this GPU or driver does not support it."""
         try:
             return ask()

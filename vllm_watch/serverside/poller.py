@@ -9,7 +9,7 @@ from collections.abc import Callable
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.serverside.enginerows import EngineRows
 from vllm_watch.serverside.fetching import FetchError
-from vllm_watch.serverside.page import PageError, read_page
+from vllm_watch.serverside.metricspage import PageError, read_page
 from vllm_watch.serverside.recorder import PageSource
 
 

@@ -13,7 +13,7 @@ from vllm_watch.core.naming import name_from_path
 from vllm_watch.core.recorded import GpuRow, Recorded, recording_of
 from vllm_watch.serverside.enginerows import EngineRows
 from vllm_watch.serverside.fetching import FetchError
-from vllm_watch.serverside.page import PageError, read_page
+from vllm_watch.serverside.metricspage import PageError, read_page
 from vllm_watch.serverside.recordfile import RecordFile
 
 LONGEST_FETCH = 5.0

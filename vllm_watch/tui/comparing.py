@@ -151,25 +151,6 @@ def _moved(line: Line, begin: float, name: str, role: str, marker: str) -> Line:
     )
 
 
-def better(quantity: str) -> int:
-    """Return 1 if more of a quantity is better, −1 if it is worse, otherwise 0."""
-    if quantity in _MORE:
-        return 1
-    return (
-        -1 if quantity in _LESS or quantity.startswith(("ttft", "itl", "queue", "request_")) else 0
-    )
-
-
-_MORE = frozenset(
-    {"prompt_tps", "generation_tps", "generation_tps_per_request", "prefix_cache_hit_rate",
-     "requests_per_second"}
-)  # fmt: skip
-_LESS = frozenset(
-    {"ready_after_s", "queue_s", "per_token_ms", "cost_per_million_tokens", "failed_requests",
-     "errors"}
-)  # fmt: skip
-
-
 def flags_of(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     """Yield the flags that differ: name, the baseline's value, the candidate's."""
     from vllm_watch.reports.comparisontext import configuration_rows

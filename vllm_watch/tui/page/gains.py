@@ -7,7 +7,7 @@ from rich.text import Text
 from vllm_watch.core.figures import UNKNOWN
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts import ChartSpec, draw_panel
-from vllm_watch.tui.comparing import Side, better, flags_of
+from vllm_watch.tui.comparing import Side, flags_of
 from vllm_watch.tui.page.arrange import TWO_COLUMNS, Palette, Part, arranged
 from vllm_watch.tui.widgets.pane import beside, fitted
 from vllm_watch.tui.wording import wrapped
@@ -80,7 +80,7 @@ def _verdict(comparison: Comparison | None, width: int, palette: Palette) -> Tex
 
 def _judged(compared: Compared) -> tuple[str, str]:
     """Return the role and the sign of a gain, of a loss, or of neither."""
-    ratio, sense = compared.ratio, better(compared.quantity.name)
+    ratio, sense = compared.ratio, compared.quantity.sense
     if ratio is None or ratio.more_than_noise is False or not sense or ratio.value == 1:
         return "muted", "○"
     won = (ratio.value > 1) == (sense > 0)

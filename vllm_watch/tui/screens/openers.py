@@ -183,7 +183,7 @@ class Openers(Screen[None]):
         """Save the view: the screen, the samples of the window, a short report."""
         from pathlib import Path
 
-        from vllm_watch.tui.exporting import write_files
+        from vllm_watch.tui.viewfiles import write_files
 
         if self.view is None:
             return

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from vllm_watch.core.hints import Any
 from vllm_watch.core.news import Looked, News
-from vllm_watch.integrations.page import families
+from vllm_watch.integrations.metricfamilies import families
 from vllm_watch.integrations.totals import Totals
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.sources.paths import LogSet

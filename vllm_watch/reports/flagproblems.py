@@ -15,14 +15,16 @@ _LOG = "flags.log"
 
 
 @dataclass(frozen=True, slots=True)
-class Smell:
+class FlagProblem:
     """A flag setting that is probably a mistake."""
 
     title: str
     remedy: str
 
 
-def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -> list[Smell]:
+def flag_problems(
+    flags: Mapping[str, FieldValue], settings: Settings, now: float
+) -> list[FlagProblem]:
     """Return problems with flags (by their names with `_`): by rules, and by contradictions."""
     found = [*_without_stats(flags), *_unused_cache(flags)]
     monitor = Monitor(settings)
@@ -30,30 +32,36 @@ def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -
     server = monitor.apply(Block(_LOG, (event,)))
     monitor.judge()
     findings = monitor.findings(server, server.run, now=now, live=True, saved=False)
-    smells = (Smell(one.title, " ".join(one.flags) or one.remedy) for one in findings)
-    return [*found, *smells]
+    problems = (FlagProblem(one.title, " ".join(one.flags) or one.remedy) for one in findings)
+    return [*found, *problems]
 
 
-def _without_stats(flags: Mapping[str, FieldValue]) -> list[Smell]:
+def _without_stats(flags: Mapping[str, FieldValue]) -> list[FlagProblem]:
     if flags.get("disable_log_stats") is True:
-        return [Smell("No stats lines will be written", "drop --disable-log-stats")]
+        return [FlagProblem("No stats lines will be written", "drop --disable-log-stats")]
     engines, servers = flags.get("data_parallel_size"), flags.get("api_server_count")
     several = isinstance(servers, int) and servers > 1
     by_default = servers is None and isinstance(engines, int) and engines > 1
     if several or by_default:
         why = "Several API servers write no stats lines"
-        return [Smell(why, "--api-server-count 1, or look at what is recorded beside the log")]
+        return [
+            FlagProblem(why, "--api-server-count 1, or look at what is recorded beside the log")
+        ]
     return []
 
 
-def _unused_cache(flags: Mapping[str, FieldValue]) -> list[Smell]:
+def _unused_cache(flags: Mapping[str, FieldValue]) -> list[FlagProblem]:
     found = []
     if flags.get("num_gpu_blocks_override"):
         found.append(
-            Smell("The KV cache is made smaller than it could be", "drop --num-gpu-blocks-override")
+            FlagProblem(
+                "The KV cache is made smaller than it could be", "drop --num-gpu-blocks-override"
+            )
         )
     if flags.get("enable_prefix_caching") is False:
         found.append(
-            Smell("Prefix caching is off", "--enable-prefix-caching, unless prompts share nothing")
+            FlagProblem(
+                "Prefix caching is off", "--enable-prefix-caching, unless prompts share nothing"
+            )
         )
     return found

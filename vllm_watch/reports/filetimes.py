@@ -22,7 +22,7 @@ BELIEVED_SECONDS = 3600.0
 _LAST_LINE = 64 * 1024
 
 
-def settle(
+def apply_file_times(
     server: Server, files: Sequence[str], formats: Formats, wall: float, saved_after: float
 ) -> bool:
     """Set a server's clock and newest arrival from its files' modification times.

@@ -12,7 +12,7 @@ from tests.tui.test_app import running
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import parse_time
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.exporting import report_markdown, samples_csv, write_files
+from vllm_watch.tui.viewfiles import report_markdown, samples_csv, write_files
 
 KILLED = "h100_saturated_then_killed"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import ModuleType, SimpleNamespace
 
-from vllm_watch.cli.parser import Arguments, Parser, everywhere
+from vllm_watch.cli.parser import Arguments, Parser, add_common_options
 from vllm_watch.core.hints import Any, cast
 
 
@@ -67,11 +67,11 @@ _PLAIN = frozenset({"action", "default", "dest", "help", "metavar"})
 """What plain options are declared with: no types, choices or numbers of values."""
 
 
-def read_plainly(command: str, module: ModuleType, words: Sequence[str]) -> Arguments | None:
+def parse_quickly(command: str, module: ModuleType, words: Sequence[str]) -> Arguments | None:
     """Return the arguments of a command, None if argparse has to read them."""
     declared = _Declared()
     try:
-        everywhere(cast("Parser", declared), None)
+        add_common_options(cast("Parser", declared), None)
         module.declare(declared)
         values = _values(declared, words)
     except _Unusual:

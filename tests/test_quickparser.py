@@ -7,7 +7,7 @@ import random
 import pytest
 
 from vllm_watch.cli.arguments import COMMANDS, build_parser, module_of
-from vllm_watch.cli.plainwords import read_plainly
+from vllm_watch.cli.quickparser import parse_quickly
 from vllm_watch.cli.saying import CommandError
 
 OTHERS = (
@@ -38,7 +38,7 @@ def test_each_command_line_is_read_as_argparse_reads_it(command: str) -> None:
     parser, module, plain = build_parser(), module_of(command), 0
     for _ in range(400):
         words = [word for piece in chance.choices(PIECES, k=chance.randrange(4)) for word in piece]
-        found = read_plainly(command, module, words)
+        found = parse_quickly(command, module, words)
         if found is not None:
             assert vars(found) == vars(parser.parse_args([command, *words])), words
             plain += 1
@@ -48,7 +48,7 @@ def test_each_command_line_is_read_as_argparse_reads_it(command: str) -> None:
 def test_defaults_are_not_shared() -> None:
     parser, module = build_parser(), module_of("status")
     for _ in range(2):
-        found = read_plainly("status", module, ["--tmux", "--tz=UTC", "--format", "a", "x", "y"])
+        found = parse_quickly("status", module, ["--tmux", "--tz=UTC", "--format", "a", "x", "y"])
         assert found is not None
         assert vars(found) == vars(
             parser.parse_args(["status", "--tmux", "--tz=UTC", "--format", "a", "x", "y"])
@@ -68,11 +68,11 @@ def test_defaults_are_not_shared() -> None:
     ],
 )
 def test_what_is_not_plain_is_left_to_argparse(words: list[str]) -> None:
-    assert read_plainly("status", module_of("status"), words) is None
+    assert parse_quickly("status", module_of("status"), words) is None
 
 
 def test_commands_with_other_arguments_are_left_to_argparse() -> None:
     for command in OTHERS:
-        assert read_plainly(command, module_of(command), []) is None
+        assert parse_quickly(command, module_of(command), []) is None
     with pytest.raises(CommandError, match="unrecognized arguments: b"):
         build_parser().parse_args(["status", "a", "--tmux", "b"])

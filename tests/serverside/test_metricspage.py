@@ -14,7 +14,7 @@ from tests.logs import FIXTURES
 from tests.serverside.pages import page
 from vllm_watch.core.recorded import row_json
 from vllm_watch.serverside.enginerows import EngineRows
-from vllm_watch.serverside.page import PageError, read_page
+from vllm_watch.serverside.metricspage import PageError, read_page
 
 VALID = jsonschema.Draft202012Validator(
     json.loads((Path(__file__).parents[2] / "docs/schemas/recording.json").read_text())

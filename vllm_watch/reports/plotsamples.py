@@ -18,8 +18,8 @@ CELLS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The drawn rows of samples; a row without data is empty."""
+class PlotSamples:
+    """The rows of samples to draw; a row without data is empty."""
 
     means: Frame
     lows: Frame | None = None
@@ -40,11 +40,11 @@ class Drawn:
         return Curve(label, ink, listed(self.means[name] * scale), low, high)
 
 
-def drawn(frame: Frame, silence: float) -> Drawn:
-    """Return the rows of samples; those further apart than `silence` are not connected."""
+def plot_samples(frame: Frame, silence: float) -> PlotSamples:
+    """Return the rows of samples to draw; those further apart than `silence` are not connected."""
     if len(frame) <= MOST_POINTS:
         after = np.flatnonzero(np.diff(frame.times) > silence) + 1
-        return Drawn(_broken(frame, after, frame.times))
+        return PlotSamples(_broken(frame, after, frame.times))
     first, last = float(frame.times[0]), float(frame.times[-1])
     cells = ((frame.times - first) / (last - first) * CELLS).astype(int)
     starts = np.flatnonzero(np.diff(cells, prepend=-1))
@@ -57,7 +57,7 @@ def drawn(frame: Frame, silence: float) -> Drawn:
         columns = {name: how(column, starts) for name, column in frame.columns.items()}
         return _broken(Frame(times, columns), after, begins)
 
-    return Drawn(made(_mean), made(np.fmin.reduceat), made(np.fmax.reduceat))
+    return PlotSamples(made(_mean), made(np.fmin.reduceat), made(np.fmax.reduceat))
 
 
 def _mean(values: Numbers, starts: NDArray[np.intp]) -> Numbers:
