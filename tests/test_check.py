@@ -195,6 +195,21 @@ def test_since_judges_by_what_fired_in_the_span(now: float, tmp_path: Path, caps
     assert check(capsys, path, "--since", clock, code=2) == [line]
 
 
+@pytest.mark.parametrize(
+    ("kv", "said"), [(20.0, "stopped"), (87.0, "stopped"), (99.0, "KV cache full")]
+)
+def test_since_says_what_gives_a_stopped_server_its_code(
+    kv: float, said: str, now: float, tmp_path: Path, capsys: Output
+) -> None:
+    """A note or a warning before the stop is not why it is critical."""
+    text = up(now, log.busy(now - 60, lines=9, kv=kv) + log.stopped(now - 20), ago=200)
+    path = log.write(tmp_path, text, modified=now - 20)
+    (line,) = check(capsys, path, "--since", "10m", code=2)
+    assert line.startswith(f"VLLM CRITICAL - Tiny-Qwen3:9101: {said}")
+    report = json.loads("\n".join(check(capsys, path, "--since", "10m", "--json", code=2)))
+    assert report["servers"][0]["findings"], "the findings are there all the same"
+
+
 def test_since_sees_a_run_that_died_before_this_one(
     now: float, tmp_path: Path, capsys: Output
 ) -> None:

@@ -28,6 +28,8 @@ _BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
 """Order of importance among servers: warning and critical come before unknown."""
 _WHATEVER_STATE = frozenset({"crash-loop", "workers-hang"})
 """Findings that count in every state of the server."""
+_WITHOUT_FINDING = frozenset({"idle", "stopped"})
+"""States that are not findings themselves."""
 _BY_SEVERITY = {"note": OK, "warning": WARNING, "critical": CRITICAL}
 _PUNCTUATION = str.maketrans(
     {"–": "-", "—": "-", "…": "...", "×": "x", "|": "/", "→": "->", "\u00a0": " ", "≤": "<="}
@@ -53,15 +55,15 @@ def verdict_of(now: ServerSnapshot, settings: Settings, *, spanned: bool = False
     state = now.health.state
     if now.trouble:
         return Verdict(now, UNKNOWN, now.trouble)
-    code = _code_of(state.name, settings)
+    own = _code_of(state.name, settings)
     count = state.name == "busy" or spanned
     counted = [one for one in now.fired if count or one.id in _WHATEVER_STATE]
-    code = worst([code, *(_BY_SEVERITY[finding.severity] for finding in counted)])
+    code = worst([own, *(_BY_SEVERITY[finding.severity] for finding in counted)])
     limit = settings.watch.starting_limit_seconds
     if state.name == "starting" and _starting_for(now) > limit and code == OK:
         text = f"starting for {minutes(_starting_for(now))}, longer than {minutes(limit)}"
         return Verdict(now, worst([code, WARNING]), _joined(text, state.why))
-    return Verdict(now, code, _cut(_said(now)))
+    return Verdict(now, code, _cut(_said(now, own)))
 
 
 def _code_of(state: str, settings: Settings) -> int:
@@ -215,10 +217,14 @@ def _total(verdicts: list[Verdict]) -> str:
     return f"; {sum(known):,.0f} tok/s" if known else ""
 
 
-def _said(now: ServerSnapshot) -> str:
-    """Return the observation and the advice for a server, the worst and newest first."""
+def _said(now: ServerSnapshot, own: int) -> str:
+    """Return the observation and the advice for a server, the worst and newest first.
+
+    `own` is the code of its state. An idle or stopped server has no finding of its own: one that
+    fired before is named only if it counts as much as the state.
+    """
     state = now.health.state
-    if now.fired and (state.name != "idle" or now.fired[0].severity != "note"):
+    if now.fired and (state.name not in _WITHOUT_FINDING or _counts_as_much(now.fired[0], own)):
         worst_one = now.fired[0]
         more = len(now.fired) - 1
         text = _joined(worst_one.title, worst_one.detail)
@@ -227,6 +233,11 @@ def _said(now: ServerSnapshot) -> str:
     if state.name in ("busy", "idle"):
         return _at_work(now)
     return _joined(state.name, state.why)
+
+
+def _counts_as_much(finding: Finding, own: int) -> bool:
+    code = _BY_SEVERITY[finding.severity]
+    return code != OK and worst([own, code]) == code
 
 
 def _at_work(now: ServerSnapshot) -> str:
