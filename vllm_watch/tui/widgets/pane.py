@@ -26,7 +26,7 @@ class Pane(Widget):
     """A part of the screen that draws itself from the view.
 
     A view whose `key` is that of the one before is not drawn at all; of a new drawing only the
-    lines that differ are sent to the terminal.
+    cells that differ are sent to the terminal.
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
