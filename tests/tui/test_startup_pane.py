@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.logs import log_of, read
+from tests.casefiles import load
+from tests.logs import FIXTURES, at, log_of, read
 from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, view_at
-from tests.tui.test_app import running, shown
+from tests.tui.test_app import dashboard, running, shown, view
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.rows import Values
 from vllm_watch.tui.verdict import verdict_of
@@ -84,6 +86,28 @@ def test_a_failed_start_takes_no_time_after_its_end() -> None:
     told = [view.startup.phases for view in views if view.startup is not None]
     assert told[0][-1][:2] == ("preparing the KV cache", 1)
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("height", range(7, 16))
+def test_in_few_rows_code_gives_way_to_the_exception(height: int) -> None:
+    view = view_at(monitor_of("cpu_port_in_use"), "12:40:00")
+    drawn = [line.plain.strip() for line in StartupPane().lines(view, 200, height, PALETTE)]
+    assert len(drawn) <= height
+    assert drawn[-1] == "OSError: [Errno 98] Address already in use"
+
+
+async def test_a_replay_that_has_ended_shows_a_failed_start(tmp_path: Path) -> None:
+    """A traceback without a time is the end of the log, eight seconds after its beginning."""
+    (case,) = [one for one in load(FIXTURES.parent / "cases") if one.name == "saved-failed-start"]
+    for name, (text, written) in case.files(at("12:00:00")).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        os.utime(tmp_path / name, (written, written))
+    app = replay_app(tmp_path / "*.log", start="2026-11-20 11:59:00")
+    async with running(app):
+        app.timeline.to_end()
+        dashboard(app).draw()
+        (row,) = view(app).rows
+        assert (row.state.name, row.state.cause) == ("dead", "longer than the model allows")
 
 
 def test_a_traceback_without_times_keeps_its_words_and_its_exception() -> None:

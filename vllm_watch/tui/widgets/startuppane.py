@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from rich.text import Text
 
@@ -78,13 +78,24 @@ class StartupPane(Framed):
             lines += [Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]), *apart]
         if startup.errors and lines:
             lines.append(Text(""))
-        for error in startup.errors:
-            below = error.startswith(INDENT)
-            line = Text(f"  {'  ' if below else ''}{error.removeprefix(INDENT)}", end="")
-            code = line.plain.startswith(("     ", "    …"))
-            line.stylize(palette["muted" if code else "critical"])
+        for error in fitted(startup.errors, height - len(lines)):
+            begin = "    " if error.startswith(INDENT) else "  "
+            line = Text(begin + error.removeprefix(INDENT), end="")
+            line.stylize(palette["muted" if _is_code(error) else "critical"])
             lines.append(line)
         if not startup.phases and not startup.errors:
             words = SILENT if startup.ready else ("nothing has been written yet",)
             lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
         return lines
+
+
+def _is_code(error: str) -> bool:
+    """Return whether a line is part of a traceback above its exception."""
+    return error.startswith((f"{INDENT} ", f"{INDENT}…"))
+
+
+def fitted(errors: Sequence[str], room: int) -> list[str]:
+    """Return lines of errors for so many rows: lines of code give way, the first ones first."""
+    excess = len(errors) - room
+    code = [at for at, error in enumerate(errors) if _is_code(error)][: max(0, excess)]
+    return [error for at, error in enumerate(errors) if at not in code]
