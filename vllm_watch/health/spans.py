@@ -86,6 +86,47 @@ class AlertSpan:
         )
 
 
+class _Begun:
+    """An alert that began among many samples, until all of them are judged."""
+
+    __slots__ = (
+        *("row", "rule", "since", "fired", "until", "ending", "times", "begun", "returned"),
+        "raised",
+    )
+
+    def __init__(self, row: int, rule: PlannedRule, since: float, fired: float) -> None:
+        self.row, self.rule, self.since, self.fired = row, rule, since, fired
+        self.until: float | None = None
+        self.ending: Ending = "cleared"
+        self.times = 1
+        self.begun: float | None = None
+        self.returned: float | None = None
+        self.raised: float | None = None
+
+    def returns(self, before: AlertSpan | _Begun, flap_seconds: float) -> bool:
+        """Return whether it came back after only a short pause; note that it did."""
+        if before.until is not None and self.since - before.until > flap_seconds:
+            return False
+        self.times = before.times + 1
+        self.begun = before.since if before.begun is None else before.begun
+        return True
+
+    def made(self, engine: int) -> AlertSpan:
+        """Return the alert of an engine."""
+        return AlertSpan(
+            self.rule.rule,
+            engine,
+            self.since,
+            self.fired,
+            self.until,
+            self.ending,
+            self.times,
+            self.begun,
+            self.returned,
+            raised=self.raised,
+        )
+
+
 Guards = tuple[Guard, ...]
 _NO_LIMITS: Guards = ()
 
@@ -304,31 +345,28 @@ class Watches:
         self, rows: Sequence[tuple[Turn, PlannedRule, Ending]], times: Sequence[float]
     ) -> None:
         """Begin and end alerts at the turns that `walk` found, rule by rule."""
-        fresh: list[tuple[int, int, AlertSpan]] = []
-        newest: dict[int, int] = {}
+        fresh: list[_Begun] = []
+        newest: dict[int, _Begun] = {}
         for turn, rule, ending in rows:
-            at, time = newest.get(rule.number), times[turn.row]
+            known, time = newest.get(rule.number), times[turn.row]
             if turn.kind == "fires":
-                span = AlertSpan(rule.rule, self.engine, turn.since, time)
-                if at is not None:
-                    row, number, before = fresh[at]
-                    before, span = self._returned(before, span)
-                    fresh[at] = (row, number, before)
+                span = newest[rule.number] = _Begun(turn.row, rule, turn.since, time)
+                fresh.append(span)
+                if known is not None:
+                    if span.returns(known, self.flap_seconds):
+                        known.returned = time
                 elif (old := self._newest(rule.rule)) is not None:
-                    self.spans[old], span = self._returned(self.spans[old], span)
-                newest[rule.number] = len(fresh)
-                fresh.append((turn.row, rule.number, span))
-            elif at is None:
+                    before = self.spans[old]
+                    if span.returns(before, self.flap_seconds):
+                        self.spans[old] = replace(before, returned=time)
+            elif known is None:
                 if turn.kind == "raised":
                     self._mark(rule, time)
                 else:
                     self._end(rule, time, ending)
-            else:
-                row, number, span = fresh[at]
-                if turn.kind == "ends":
-                    span = replace(span, until=max(time, span.fired), ending=ending)
-                elif span.raised is None:
-                    span = replace(span, raised=time)
-                fresh[at] = (row, number, span)
-        fresh.sort(key=lambda one: one[:2])
-        self.keep([span for _, _, span in fresh])
+            elif turn.kind == "ends":
+                known.until, known.ending = max(time, known.fired), ending
+            elif known.raised is None:
+                known.raised = time
+        fresh.sort(key=lambda one: (one.row, one.rule.number))
+        self.keep([span.made(self.engine) for span in fresh[-MOST_SPANS:]])

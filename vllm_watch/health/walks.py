@@ -38,14 +38,24 @@ def walk(
     at, ending = 0, None
     firing = _Firing(hold, pace, first_row, times, past)
     while at < len(times):
-        if not hold.firing:
-            hold, at = firing.after(hold, at)
+        begin = None
+        if not (hold.firing or firing.simple):
+            hold, at = firing.step(hold, at)
             if hold.firing:
                 turns.append(Turn(at - 1, "fires", hold.since))
             continue
-        if ending is None:
-            ending = _Ending(pace, *ends())
-        hold, at = ending.after(hold, at)
+        if not hold.firing:
+            begin = firing.next(hold, at)
+            if begin is None:
+                return firing.rest(hold, at), turns
+            at = firing.end(begin)
+            turns.append(Turn(at - 1, "fires", firing.since(begin)))
+        ending = ending or _Ending(pace, *ends())
+        over = None if hold.clear else ending.next(at)
+        if over is not None:
+            hold, at = AT_REST, over + 1
+        else:
+            hold, at = ending.step(hold if begin is None else firing.hold(begin), at)
         if not hold.firing:
             turns.append(Turn(at - 1, "ends"))
     return hold, turns
@@ -58,49 +68,65 @@ class _Firing:
         self, hold: Hold, pace: Pace, first_row: int, times: Sequence[float], past: Indexes
     ) -> None:
         """Look at rows past a level that follow those of a hold that does not fire yet."""
-        self._pace, self._first, self._times, self._past = pace, first_row, times, past.tolist()
-        self._simple = not (pace.seconds or hold.streak) and (
+        self._pace, self._first, self._times, self._past = pace, first_row, times, past.data
+        self.simple = not (pace.seconds or hold.streak) and (
             hold.firing or len(hold.hits) < pace.needed
         )
         """Whether only the number of rows matters, not their time."""
         before = [] if hold.firing else [(row - first_row, time) for row, time in hold.hits]
-        self._rows: list[int] = [*(row for row, _ in before), *self._past]
         self._when = [time for _, time in before]
-        rows = np.array(self._rows, np.intp) if before else past
+        rows = np.array([*(row for row, _ in before), *past.tolist()]) if before else past
         newest = rows[max(0, pace.needed - 1) :]
-        self._last: list[int] = np.flatnonzero(newest - rows[: len(newest)] < pace.of).tolist()
+        # Only few of them are looked at: a list would be longer made than read.
+        self._rows = rows.data
+        self._last = np.flatnonzero(newest - rows[: len(newest)] < pace.of).data
         """Index of the first row in each group that is large and close enough to fire."""
 
-    def after(self, hold: Hold, at: int) -> tuple[Hold, int]:
-        """Return the hold of a rule that does not fire, and the next row: when it fires, or all."""
+    def step(self, hold: Hold, at: int) -> tuple[Hold, int]:
+        """Return the hold of a rule that does not fire after the next row past the level."""
         past, times = self._past, self._times
-        if not self._simple:
-            place = bisect_left(past, at)
-            if place == len(past):
-                return hold, len(times)
-            at = past[place]
-            return pressed(hold, self._pace, self._first + at, times[at]), at + 1
-        rows, needed = self._rows, self._pace.needed
-        first = 0 if hold.hits else bisect_left(rows, at)
-        found = bisect_left(self._last, first)
-        if found < len(self._last):
-            begin = self._last[found]
-            stop = begin + needed
-            return Hold(self._hits(begin, stop), 0, firing=True), rows[stop - 1] + 1
-        if first < len(rows) and rows[-1] >= at:
-            begin = max(first, bisect_left(rows, rows[-1] - self._pace.of + 1))
-            hold = Hold(self._hits(begin, len(rows)))
-        return hold, len(times)
+        place = bisect_left(past, at)
+        if place == len(past):
+            return hold, len(times)
+        at = past[place]
+        return pressed(hold, self._pace, self._first + at, times[at]), at + 1
+
+    def next(self, hold: Hold, at: int) -> int | None:
+        """Return the next group that fires after a `hold`, None if there is none."""
+        found = bisect_left(self._last, self._first_of(hold, at))
+        return self._last[found] if found < len(self._last) else None
+
+    def _first_of(self, hold: Hold, at: int) -> int:
+        return 0 if hold.hits else bisect_left(self._rows, at)
+
+    def end(self, begin: int) -> int:
+        """Return the row after a group."""
+        return self._rows[begin + self._pace.needed - 1] + 1
+
+    def since(self, begin: int) -> float:
+        """Return the time of the first row of a group."""
+        stop = begin + self._pace.needed
+        if begin < len(self._when):
+            return min(map(self._time, range(begin, stop)))
+        return min(map(self._times.__getitem__, self._rows[begin:stop]))
+
+    def hold(self, begin: int) -> Hold:
+        """Return the hold of a rule that a group made fire."""
+        return Hold(self._hits(begin, begin + self._pace.needed), 0, firing=True)
+
+    def rest(self, hold: Hold, at: int) -> Hold:
+        """Return the hold after the last row if no group fires any more."""
+        rows, first = self._rows, self._first_of(hold, at)
+        if first == len(rows) or rows[-1] < at:
+            return hold
+        begin = max(first, bisect_left(rows, rows[-1] - self._pace.of + 1))
+        return Hold(self._hits(begin, len(rows)))
 
     def _hits(self, begin: int, stop: int) -> tuple[tuple[int, float], ...]:
-        known = len(self._when)
-        return tuple(
-            (
-                self._first + self._rows[at],
-                self._when[at] if at < known else self._times[self._rows[at]],
-            )
-            for at in range(begin, stop)
-        )
+        return tuple((self._first + self._rows[at], self._time(at)) for at in range(begin, stop))
+
+    def _time(self, at: int) -> float:
+        return self._when[at] if at < len(self._when) else self._times[self._rows[at]]
 
 
 class _Ending:
@@ -114,25 +140,26 @@ class _Ending:
         before = max(0, pace.clear_samples - 1)
         over = idle[rows]
         over[before:] |= rows[before:] - rows[: max(0, len(rows) - before)] == before
-        self._row: list[int] = rows[over].tolist()
+        self._row = rows[over].data
         """Rows at which the rule would be over."""
 
-    def after(self, hold: Hold, at: int) -> tuple[Hold, int]:
-        """Return the hold of a rule that fires, and the next row: when it is over, or all."""
-        if hold.clear:
-            return self._step(hold, at)
-        place = bisect_left(self._row, at)
-        while place < len(self._row):
+    def next(self, at: int) -> int | None:
+        """Return the row at which a rule that fires since the row before `at` is over."""
+        for place in range(bisect_left(self._row, at), len(self._row)):
             row = self._row[place]
-            if self._idle[row] or row - at + 1 >= self._pace.clear_samples:
-                return AT_REST, row + 1
-            place += 1
+            if row - at + 1 >= self._pace.clear_samples or self._idle[row]:
+                return row
+        return None
+
+    def step(self, hold: Hold, at: int) -> tuple[Hold, int]:
+        """Return the hold of a rule that fires, and the next row.
+
+        After a row before `at` that was cleared, this is one row further, otherwise after the last.
+        """
+        if hold.clear:
+            cleared, idle = bool(self._cleared[at]), bool(self._idle[at])
+            return eased(hold, self._pace, cleared=cleared, idle=idle), at + 1
         clear, last = 0, self._size - 1
         while last - clear >= at and self._cleared[last - clear]:
             clear += 1
         return hold._replace(clear=clear), self._size
-
-    def _step(self, hold: Hold, at: int) -> tuple[Hold, int]:
-        """Return the hold and the next row after only one row."""
-        cleared, idle = bool(self._cleared[at]), bool(self._idle[at])
-        return eased(hold, self._pace, cleared=cleared, idle=idle), at + 1
