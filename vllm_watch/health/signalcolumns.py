@@ -22,7 +22,7 @@ from vllm_watch.health.walks import walk
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Indexes = np.ndarray[tuple[int], np.dtype[np.intp]]
-_NEAR = 64
+_NEAR = 24
 """Rates on either side of the median that are kept sorted while many are added."""
 Table = Mapping[str, "Floats | float"]
 """Signals of many samples by name; signals unknown for all of them are left out."""
@@ -113,31 +113,28 @@ def learn_all(signals: Signals, some: Floats) -> Floats:
     for rate in some[: len(middles)].tolist():
         signals.learn(rate)
     while len(middles) < len(some):
-        count = len(signals.rates)
+        every = np.array(signals.rates)
+        count = len(every)
         first, last = max(0, count // 2 - _NEAR), count // 2 + _NEAR
-        low, near, high = (
-            signals.rates[:first].tolist(),
-            signals.rates[first:last].tolist(),
-            signals.rates[last:].tolist(),
-        )
-        lowest, highest = (near[0], near[-1]) if high else (-math.inf, math.inf)
+        near = every[first:last].tolist()
+        lowest, highest = (near[0], near[-1]) if last < count else (-math.inf, math.inf)
         rates = some[len(middles) : len(middles) + MOST_RATES + 1 - count]
         under, over = rates < lowest, rates > highest
         inner = ~(under | over)
         # Only those near the middle are kept in order, as long as the middle is among them.
-        place = (count + np.arange(len(rates))) // 2 - len(low) - (np.cumsum(under) - under)
+        place = (count + np.arange(len(rates))) // 2 - first - (np.cumsum(under) - under)
         gone = np.flatnonzero((place < 0) | (place >= len(near) + np.cumsum(inner) - inner))
         stop = int(gone[0]) if len(gone) else len(rates)
-        places, begin = place.tolist(), 0
+        places, begin = place[:stop].tolist(), 0
         for at in np.flatnonzero(inner[:stop]).tolist():
             middles += map(near.__getitem__, places[begin : at + 1])
             insort(near, rates[at].item())
             begin = at + 1
-        middles += map(near.__getitem__, places[begin:stop])
-        low += rates[:stop][under[:stop]].tolist()
-        high += rates[:stop][over[:stop]].tolist()
-        every = array("d", [*sorted(low), *near, *sorted(high)])
-        signals.rates = every if len(every) <= MOST_RATES else every[::2]
+        middles += map(near.__getitem__, places[begin:])
+        every = np.sort(np.concatenate((every, rates[:stop])))
+        if len(every) > MOST_RATES:
+            every = every[::2]
+        signals.rates = array("d", every.tobytes())
     return np.array(middles)
 
 
