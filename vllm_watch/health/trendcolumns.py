@@ -166,7 +166,7 @@ class _Block:
             return some
         trend, load, place = self.trend.settings.trend, self.load, self.known + some
         start = np.concatenate(([0], self.windows.start[:-1]))[some]
-        rate, noise, _, work = medians(load, start, place)
+        rate, noise, work = medians(load, start, place)
         mine = load.rate[place]
         return np.asarray(
             some[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -155,33 +155,32 @@ def _window_block(
     out = None
     if size.min() < size.max():
         out = np.arange(size.max()) < (size.max() - size)[:, None]
-        highest = np.where(out, -np.inf, rate).max(axis=1)
+        highest = _folded(np.maximum, np.where(out, -np.inf, rate))
         rate, running = np.where(out, 0.0, rate), np.where(out, 0.0, running)
     else:
-        highest = rate.max(axis=1)
-    rates, ran = _added_up(rate), _added_up(running)
+        highest = _folded(np.maximum, rate)
+    rates, ran = _folded(np.add, rate), _folded(np.add, running)
     mean = rates / size
-    off = rate - mean[:, None]
-    off *= off
-    if out is not None:
-        off[out] = 0.0
-    squares = _added_up(off)
+    usual = _middles(running, out, size)
+    tolerance = trend.settings.trend.running_tolerance * usual
+    squares, near = np.zeros(len(size)), np.zeros(len(size), np.intp)
+    for at in range(rate.shape[1]):  # in the order of time; a whole column is quicker than a row
+        off, alike = rate[:, at] - mean, np.abs(running[:, at] - usual) <= tolerance
+        if out is not None:
+            off[out[:, at]], alike[out[:, at]] = 0.0, False
+        squares += off * off
+        near += alike
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(size > 1, np.sqrt(squares / (size - 1) / size), 0.0)
         share = np.where(mean > 0, error / mean, 0.0)
-    usual = _middles(running, out, size)
-    tolerance = trend.settings.trend.running_tolerance
-    near = np.abs(running - usual[:, None]) <= tolerance * usual[:, None]
-    if out is not None:
-        near &= ~out
-    return highest, rates / ran, ran / size, usual, near.sum(axis=1) / size, share
+    return highest, rates / ran, ran / size, usual, near / size, share
 
 
-def _added_up(values: Any) -> Floats:
-    """Return the sum of each row, added in the order of time: `np.sum` adds in pairs."""
-    found: Floats = values[:, 0].copy()
+def _folded(fold: Callable[..., object], values: Any) -> Any:
+    """Return the sum, or the maximum, of each row, in the order of time: `np.sum` adds in pairs."""
+    found = values[:, 0].copy()
     for column in values.T[1:]:
-        found += column
+        fold(found, column, out=found)
     return found
 
 
@@ -192,32 +191,34 @@ def _ending(column: Floats, stop: Indexes, wide: int) -> Any:
     return np.lib.stride_tricks.sliding_window_view(values, wide)
 
 
-def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, Floats, Floats]:
+def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, Floats]:
     """Return the usual figures in some stretches of busy samples, like `throughputdrops.usual`.
 
-    They are the median rate and its robust standard deviation, the median number running, and the
-    median running or waiting.
+    They are the median rate and its robust standard deviation, and the median running or waiting.
     """
-    columns = [np.empty(len(start)) for _ in range(4)]
+    columns = [np.empty(len(start)) for _ in range(3)]
     block = max(1, _CELLS // int((stop - start).max(initial=1)))
     for first in range(0, len(start), block):
         some = slice(first, first + block)
         size = stop[some] - start[some]
-        places = start[some][:, None] + np.arange(int(size.max()))
-        out = places >= stop[some][:, None]
-        places = np.minimum(places, len(load.rate) - 1)
+        places, out = start[some][:, None] + np.arange(int(size.max())), None
+        if size.min() < size.max():
+            out = places >= stop[some][:, None]
+            places = np.minimum(places, len(load.rate) - 1)
         rate = load.rate[places]
         middle = _middles(rate, out, size)
         off = _middles(np.abs(rate - middle[:, None]), out, size)
-        others = (_middles(column[places], out, size) for column in (load.running, load.work))
-        for column, part in zip(columns, (middle, NORMAL * off, *others), strict=True):
+        work = _middles(load.work[places], out, size)
+        for column, part in zip(columns, (middle, NORMAL * off, work), strict=True):
             column[some] = part
-    rates, noise, running, work = columns
-    return rates, noise, running, work
+    rates, noise, work = columns
+    return rates, noise, work
 
 
 def _middles(values: Any, out: Any, size: Indexes) -> Floats:
     """Return the median of the first `size` values of each row; the others are `out`."""
-    ordered = np.sort(values if out is None else np.where(out, np.inf, values), axis=1)
-    low, high = (np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size))
-    return np.asarray((low + np.where(size % 2, low, high)) / 2)
+    if out is None:
+        ordered, wide = np.sort(values, axis=1), values.shape[1]
+        return np.asarray((ordered[:, (wide - 1) // 2] + ordered[:, wide // 2]) / 2)
+    ordered, rows = np.sort(np.where(out, np.inf, values), axis=1), np.arange(len(size))
+    return np.asarray((ordered[rows, (size - 1) // 2] + ordered[rows, size // 2]) / 2)
