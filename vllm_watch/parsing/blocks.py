@@ -33,12 +33,13 @@ MANY_BYTES = 4_096
 SHORT, MIXED = 8, 8
 """If one line in `SHORT`, or more, is unknown, the next `MIXED` blocks are read as small ones:
 searching a whole block costs half of searching it text by text."""
-KEPT_MEMORY = 8 << 20
+KEPT_MEMORY = 30 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
 glibc gives freed memory of 128 KiB and more back to the system immediately, so that the arrays of
-every block would be new pages, which takes a quarter of the time. glibc raises that limit to the
-largest size that was freed. With another allocator this does nothing.
+every block would be new pages, which takes a third of the time. glibc raises that limit to the
+largest size that was freed, at most 32 MiB, and keeps twice as much at the end of its memory. The
+arrays of a block of stats lines need 20 MiB together. With another allocator this does nothing.
 """
 
 
