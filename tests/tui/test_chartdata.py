@@ -88,7 +88,7 @@ def test_the_charts_and_their_lines() -> None:
     assert drawn.index(named) in range(4, 8), "the word stands in the band: 30 to 70 of 100"
     assert [level for level, _ in specs["kv"].heat] == pytest.approx([0, 30, 80, 95])
     assert specs["kv"].heat[2][0] > 80, "the rule says above 80 %, the legend as well"
-    assert " ▇<30 ▇30–70 ▇>80 ▇≥95 ─" in drawn[0], "all colours are explained"
+    assert " ■<30 ■30–70 ■>80 ■≥95 ─" in drawn[0], "all colours are explained"
     assert specs["requests"].limits == (), "at most 63 run: 512 is far out of their reach"
     assert [limit.value for limit in specs["prefix"].limits] == [60]
     assert max(value or 0 for value in specs["kv"].lines[0].values) == 100
@@ -141,7 +141,11 @@ def test_http_ends_with_what_the_log_ends_with() -> None:
     assert list(failed.values())[-1] == 49.7
     assert set(list(failed.values())[:-1]) == {0.0}
     title = draw_panel(spec, 80, 11, {}, UTC).strips()[0].text
-    assert "↑ ok 0.0  ↓ errors 49.7 req/s" in title
+    assert " HTTP req/s  at 08:51:53  ↑ ok 0.0  ↓ errors 497 in all " in title
+    at_it = replace(spec, cursor=at("08:51:53"))
+    assert "errors 49.7" in draw_panel(at_it, 80, 11, {}, UTC).strips()[0].text
+    lower = [strip.text[1:6] for strip in draw_panel(spec, 80, 11, {}, UTC).strips()[1:-1]]
+    assert lower.index("   0 ") == 4, "more errors than answers: they have half of the rows"
 
 
 def test_the_charts_of_a_dead_server_know_that_it_is() -> None:

@@ -290,6 +290,16 @@ def http_line(
     return Line(name, times, values, role, marker, SILENCE_CADENCES * max(10.0, server.run.cadence))
 
 
+def failures(server: Server, window: tuple[float, float]) -> int:
+    """Return the requests of a window that were answered with an error."""
+    parts = (
+        (stretch.refused + stretch.failed) * (stretch.end - stretch.begin)
+        for run in server.runs
+        for stretch in run.traffic.stretches(*window, run.stamps())
+    )
+    return round(sum(parts))
+
+
 def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
     """Return tokens per second per running request over time (decode rate)."""
     drawn = _curve(server, engine, _PER_REQUEST, window, extremes=False)

@@ -15,7 +15,7 @@ from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 from vllm_watch.core.store import Server
-from vllm_watch.tui.chartdata import http_line, pace_line, per_request_line
+from vllm_watch.tui.chartdata import failures, http_line, pace_line, per_request_line
 from vllm_watch.tui.charts import Line
 from vllm_watch.tui.chartscope import ChartScope
 
@@ -156,7 +156,9 @@ def answers() -> Source:
         good = http_line(scope.server, "answered", "ok", "primary", "up", scope.known_span)
         bad = [each.values for each in errors().lines(scope)]
         both = [(one or 0.0) + (other or 0.0) for one, other in zip(*bad, strict=True)]
-        return good, Line("errors|err", good.times, both, "critical", "down", good.gap_s)
+        told = f"{failures(scope.server, scope.known_span):,} in all"  # often one short burst
+        line = Line("errors|err", good.times, both, "critical", "down", good.gap_s, told=told)
+        return good, line
 
     return Source(lines, lambda server: _answered(server, (0, 1, 2)))
 

@@ -27,8 +27,9 @@ from vllm_watch.tui.chartsources import (
     step_tokens,
 )
 
-_ANSWERED = 0.8
-"""Share of the answers in their chart with errors: those are often one narrow burst."""
+_ANSWERED, _HALF = 0.8, 0.5
+"""Share of the answers in their chart with errors, if they are more than these, and if not."""
+_OWN_SCALES = "each on its own scale|own scales"
 _TOPS = (25.0, 50.0)
 """Ends of a percentage scale if only its lower part is used: this avoids empty rows."""
 
@@ -128,7 +129,8 @@ def _http(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     """Without errors, give their half of the chart to the answers."""
     good, bad = spec.lines
     if any(bad.values):
-        return replace(spec, upper=_ANSWERED)
+        most, least = (max(filter(None, line.values), default=0.0) for line in (bad, good))
+        return replace(spec, upper=_HALF if most > least else _ANSWERED, note=_OWN_SCALES)
     line = replace(good, name="", marker="fill")
     return replace(spec, kind="area", lines=(line,), note="no errors")
 
@@ -150,7 +152,7 @@ CHARTS: tuple[Chart, ...] = (
     Chart("throughput", "Throughput|tok/s", "tok/s", (
         logged("generation_tps", "generation|gen", "primary", "up"),
         logged("prompt_tps", "prompt", "secondary", "down"),
-    ), "mirror", always=True),
+    ), "mirror", note=_OWN_SCALES, always=True),
     Chart("kv", "KV cache", "%", (logged("kv_cache_usage", role="low", scale=100),),
           y_max=100.0, always=True, more=_kv),
     Chart("requests", "Requests", "", (
@@ -162,7 +164,7 @@ CHARTS: tuple[Chart, ...] = (
     Chart("prefix", "Prefix cache hits", "%", (
         logged("prefix_cache_hit_rate", role="secondary", scale=100),
     ), y_max=100.0, more=_prefix),
-    Chart("http", "HTTP", "req/s", (answers(),), "mirror", more=_http,
+    Chart("http", "HTTP req/s|HTTP", "req/s", (answers(),), "mirror", more=_http,
           empty="no requests in this window"),
     Chart("errors", "Errors", "req/s", (errors(),), "stack"),
     Chart("request_times", "Time per request", "s", (request_times(),), "stack",

@@ -25,9 +25,10 @@ before."""
 
 
 def has_notes(spec: ChartSpec) -> bool:
-    """Return whether a chart has marks or zones with words."""
+    """Return whether the window of a chart has marks or zones with words."""
     marked = any(mark.word and spec.start <= mark.time <= spec.end for mark in spec.marks)
-    return marked or any(zone.label for zone in spec.zones)
+    zones = (zone for zone in spec.zones if zone.begin < spec.end and spec.start < zone.end)
+    return marked or any(zone.label for zone in zones)
 
 
 def write_notes(
@@ -54,6 +55,8 @@ def write_notes(
             for first, text in (*sides, (place, mark.glyph)):
                 last = first + cell_len(text)
                 if first > -left and last <= columns and all(free[max(0, first - 1) : last + 1]):
+                    if first <= 0:  # in place of a label of the scale
+                        canvas.write(row, 1, " " * (left + first - 1))
                     canvas.write(row, left + first, text, palette.get(role, ""))
                     free[max(0, first) : last] = [False] * (last - max(0, first))
                     break

@@ -20,12 +20,11 @@ from vllm_watch.tui.charts.plot import (
     draw_band_label,
     draw_limits,
     draw_mark_lines,
-    write_free,
 )
 from vllm_watch.tui.charts.sampled import levels
 from vllm_watch.tui.charts.shades import MONO, SMOOTH
 from vllm_watch.tui.charts.thin import thin
-from vllm_watch.tui.charts.title import Piece, cells_of, title_pieces, write_pieces
+from vllm_watch.tui.charts.title import SAMPLES, Piece, cells_of, title_pieces, write_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +167,7 @@ def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]
         for legend in spec.legends:
             pieces = [(" ", "")]
             for words, role in legend:
-                pieces += [("▇", palette.get(role, "")), (f"{words} ", muted)]
+                pieces += [("■", palette.get(role, "")), (f"{words} ", muted)]
             yield pieces
     for words in spec.note.split("|") if spec.note else ():
         yield [(f" {words} ", muted)]
@@ -206,13 +205,12 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     fill(plot.area(upper - 1, upper), plot.levels(0), ends[0], lambda _: up.role)
     hanging = plot.area(upper + 1, lower, hangs=True)
     fill(hanging, plot.levels(1), ends[1], lambda _: down.role, weight=1)
-    _label(plot, 0, axis_label(ends[0]), palette.get(up.role, ""))
     _label(plot, upper, "0")
-    _label(plot, upper + lower, axis_label(ends[1]), palette.get(down.role, ""))
-    if not spec.even:
-        name = down.name.partition("|")[0]
-        rows = range(1 + upper + lower, 1 + upper, -1)
-        write_free(plot, rows, (f"{name}: a scale of its own", f"{name}: own scale", name))
+    for row, line, end in (0, up, ends[0]), (upper + lower, down, ends[1]):
+        ink = palette.get(line.role, "")
+        _label(plot, row, axis_label(end), ink)
+        if not spec.even:  # the sign of the line whose scale it is
+            plot.canvas.put(1 + row, plot.left - 1, SAMPLES[line.marker], ink)
 
 
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
@@ -247,16 +245,26 @@ def _ends(spec: ChartSpec, columns: int, tops: tuple[float, ...]) -> tuple[float
 
 
 def _scale(plot: Plot, top: float) -> None:
-    """Label the scale: its end, its middle and zero."""
-    _label(plot, plot.rows - 1, "0")
-    if plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
-        _label(plot, plot.rows // 2, axis_label(top / 2))
+    """Label the scale at equal distances: its end, its middle and zero.
+
+    Zero has the last row, or the one below it if only that makes the distances equal.
+    """
+    middle = plot.rows // 2
+    halved = plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS
+    zero = 2 * middle if halved else plot.rows - 1
+    if zero == plot.rows and not plot.noted:  # in the frame's lower rule
+        _label(plot, zero, " 0 ", cells=LABEL_CELLS + 1)
+    else:
+        _label(plot, zero, "0")
+    if halved:
+        _label(plot, middle, axis_label(top / 2))
     _label(plot, 0, axis_label(top))
 
 
-def _label(plot: Plot, row: int, label: str, ink: str = "") -> None:
+def _label(plot: Plot, row: int, label: str, ink: str = "", cells: int = LABEL_CELLS) -> None:
     """Label a row of the scale; a scale of a single series has its colour."""
-    plot.canvas.write(1 + row, 1, label.rjust(LABEL_CELLS), ink or plot.palette.get("muted", ""))
+    column = 1 + cells - len(label)
+    plot.canvas.write(1 + row, column, label, ink or plot.palette.get("muted", ""))
 
 
 def _cursor(plot: Plot) -> None:

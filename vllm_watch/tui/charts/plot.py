@@ -154,7 +154,10 @@ def draw_limits(plot: Plot, top: float) -> None:
 
 
 def draw_mark_lines(plot: Plot) -> None:
-    """Draw a faint line from top to bottom at each of the worst marks, where nothing is filled."""
+    """Draw a faint line from top to bottom at each of the worst marks, where nothing is filled.
+
+    The line of a mark without a word, which is nowhere else in the chart, ends in its sign.
+    """
     ground = plot.palette.get("background", "")
     worst = [mark for mark in plot.spec.marks if mark.role == "critical"]
     drawn: set[int] = set()
@@ -165,4 +168,7 @@ def draw_mark_lines(plot: Plot) -> None:
             continue
         drawn.add(column)
         for row in range(plot.rows):
-            plot.canvas.line(1 + row, plot.left + column, "┊", ink)
+            if not row and not mark.word:
+                plot.canvas.line(1, plot.left + column, mark.glyph, plot.palette.get(mark.role, ""))
+            else:
+                plot.canvas.line(1 + row, plot.left + column, "┊", ink)

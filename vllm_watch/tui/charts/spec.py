@@ -31,6 +31,8 @@ class Line:
     """Two samples further apart than this are not connected: a gap is drawn as nothing."""
     weights: Sequence[float] | None = None
     """Number of samples behind each value, if it is not one each."""
+    told: str = ""
+    """What the title says in place of the newest value, e.g. a number in all; empty: that value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,6 +249,8 @@ def _title_value(
     if point is not None:
         value = value_text(point[1], decimals)
         brief = axis_label(float(f"{point[1]:.2g}")) if len(value) > LABEL_CELLS else value
+    if line.told and spec.cursor is None:
+        value = brief = line.told
     name, _, short = line.name.partition("|")
     return TitleValue(
         name,
