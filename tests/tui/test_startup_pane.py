@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.logs import FIXTURES, at, log_of, read
 from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, view_at
 from tests.tui.test_app import dashboard, running, shown, view
 from tests.tui.test_widgets import PALETTE
+from vllm_watch.tui.charts import draw_panel
 from vllm_watch.tui.rows import Values
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.findings import Findings
@@ -139,8 +141,13 @@ def test_a_dead_server_that_is_alone_shows_its_last_figures() -> None:
     row = view.servers[0]
     assert row.values == Values()
     assert (row.last.running, row.last.waiting) == (37, 363)
-    figures = list(Hero(SETTINGS.health)._shown(row))
+    figures = list(Hero(SETTINGS.health)._shown(view, row))
     assert [figure.value for figure in figures[:3]] == ["1,246", "37", "363"]
+    spec = view.drawings.chart("pace")
+    assert spec is not None
+    title = draw_panel(spec, 60, 10, {}, UTC).strips()[0].text
+    assert ("PER TOKEN ≈", "32.9", "ms") in [figure[:3] for figure in figures]
+    assert "≈32.9 ms" in title, "the same figure as in its chart"
     assert isinstance(Hero(SETTINGS.health), Pane)
     large = [line.plain for line in Hero(SETTINGS.health)._figures(view, row, 80, PALETTE)]
     assert large[1].startswith(" █▀▄ █▀▀ █▀█ █▀▄    its last figures at 08:51:41")
@@ -187,7 +194,7 @@ def test_a_ready_server_without_stats_shows_its_answers(quiet_ready: Path) -> No
     early, later = view_at(monitor, "08:52:45"), view_at(monitor, "08:52:59")
     assert early.startup is not None, "its stats line may be about to come"
     assert (later.startup, later.charts) == (None, ("http", "errors"))
-    answered, errors = Hero(SETTINGS.health)._shown(later.servers[0])
+    answered, errors = Hero(SETTINGS.health)._shown(later, later.servers[0])
     assert (answered.label, errors.label, errors.role) == ("ANSWERED", "ERRORS", "critical")
     assert float(answered.value) == pytest.approx(10 * float(errors.value), rel=0.05)
     row = Fleet(SETTINGS.health).lines(later, 120, 3, PALETTE)[1].plain

@@ -16,6 +16,8 @@ from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
+from vllm_watch.tui.charts.thin import newest
+from vllm_watch.tui.charts.title import ABOUT
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.layout import LARGE
 from vllm_watch.tui.messages import TimeChosen, time_at
@@ -142,7 +144,7 @@ class Hero(TimedPane, can_focus=True):
         if row.state.name in OVER:
             return self._last_figures(view, row, width, palette)
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
-        for figure in self._shown(row):
+        for figure in self._shown(view, row):
             digits = big_text(figure.value)
             cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
             if lines[0].cell_len + cells > width:
@@ -168,7 +170,7 @@ class Hero(TimedPane, can_focus=True):
             line.append(f"{part}    ", style=palette[role])
         known = "" if row.age is None else f" at {figures.clock(row.moment - row.age, view.tz)}"
         lines[1].append(f"its last figures{known}", style=palette["muted"])
-        for figure in self._shown(row):
+        for figure in self._shown(view, row):
             value = f"{figure.value} {figure.unit}".strip()
             cells = max(len(figure.label), len(value)) + _GAP
             if lines[2].cell_len + cells > width:
@@ -178,7 +180,7 @@ class Hero(TimedPane, can_focus=True):
             lines[3].append(value.ljust(cells), style=palette[loud])
         return lines
 
-    def _shown(self, row: Row) -> Iterator[Figure]:
+    def _shown(self, view: ScreenView, row: Row) -> Iterator[Figure]:
         health, values = self._health, row.last
         if row.requests is not None:  # it writes no stats lines
             yield Figure("ANSWERED", figures.rate(row.requests), "req/s", "primary")
@@ -196,8 +198,8 @@ class Hero(TimedPane, can_focus=True):
         if values.prefix_cache_hit_rate is not None:
             hits = figures.percent(values.prefix_cache_hit_rate).removesuffix(" %")
             yield Figure("PREFIX HITS", hits, "%", "secondary")
-        if values.per_request:
-            yield Figure("PER REQUEST", figures.rate(values.per_request), "tok/s", "note")
+        if pace := _pace(view):
+            yield pace
         yield Figure("PROMPT", figures.rate(values.prompt_tps), "tok/s", "secondary")
 
     @staticmethod
@@ -220,6 +222,18 @@ class Hero(TimedPane, can_focus=True):
         cursor = view.drawings.cursor_step(width - 2)
         draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette, cursor)
         return canvas.strips()
+
+
+def _pace(view: ScreenView) -> Figure | None:
+    """Return the time per token as its chart says it, None if it is unknown."""
+    spec = view.drawings.chart("pace")
+    if spec is None or not spec.lines:
+        return None
+    point = newest(spec.lines[0].times, spec.lines[0].values, spec.start, spec.end)
+    if point is None:
+        return None
+    about = f" {ABOUT}" if spec.estimated else ""
+    return Figure(f"PER TOKEN{about}", figures.rate(point[1]), spec.unit, "note")
 
 
 def _head_age(row: Row) -> str:
