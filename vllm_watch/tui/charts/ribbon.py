@@ -36,8 +36,14 @@ ROLES = {
 """State of a server to the role of its colour."""
 _SIGNS = {"starting": "⋅", "dead": "·", "over": "─", "idle": "▁"}
 """The sign of a state if nothing is generated, readable without colour; without one: a gap."""
-_WORDS = {"starting": ("starting", "note"), "dead": ("dead", "critical")}
-"""What the dots of a state mean, and the role of the word's colour."""
+_WORDS = {
+    "starting": ("starting", "◐", "note"),
+    "ready": ("ready", "○", "muted"),
+    "dead": ("dead", "✖", "critical"),
+}
+"""The word and the shape of a state in which nothing is generated, and the role of their colour."""
+SOLID_ROWS = 2
+"""Up to so many rows, a ribbon is solid: a fading one would seem to have boxes in it."""
 HIGHEST = 7
 """Eighths of a row, so that neighbouring rows stay separate."""
 
@@ -67,27 +73,29 @@ def ribbon_text(
 def _words(steps: Sequence[Step]) -> dict[int, tuple[str, str]]:
     """Return the signs of words in stretches of dots, and their roles, by step.
 
-    A stretch too short for its word is blank: dots alone say nothing.
+    A stretch too short for its word has only its shape: dots alone say nothing.
     """
     found: dict[int, tuple[str, str]] = {}
-    begin = 0
-    for index in range(1, len(steps) + 1):
-        if index < len(steps) and _dots(steps[index]) == _dots(steps[begin]):
+    before = ""
+    stretches = groupby(range(len(steps)), key=lambda at: _quiet(steps[at]))
+    for state, stretch in stretches:
+        places = list(stretch)
+        known = "ready" if (before, state) == ("starting", "silent") else state
+        before = state
+        if known not in _WORDS:
             continue
-        room = index - begin
-        word, role = _dots(steps[begin])
-        if word:
-            text = f" {word} " if len(word) + 2 <= room else f"{word} "
-            text = text if len(text) <= room else " " * room
-            signs = enumerate(text, begin + (room - len(text)) // 2)
-            found |= {place: (sign, role) for place, sign in signs}
-        begin = index
+        word, shape, role = _WORDS[known]
+        room = len(places)
+        forms = (f" {word} ", f" {word}", shape.ljust(room))
+        text = next(form for form in forms if len(form) <= room)
+        signs = enumerate(text, places[0] + (room - len(text)) // 2)
+        found |= {place: (sign, role) for place, sign in signs}
     return found
 
 
-def _dots(step: Step) -> tuple[str, str]:
-    """Return what the dots of a step mean, and the word's role; nothing where it has none."""
-    return _WORDS.get(step.state, ("", "")) if step.rate is None else ("", "")
+def _quiet(step: Step) -> str:
+    """Return the state of a step in which nothing is generated, else nothing."""
+    return step.state if step.rate is None else ""
 
 
 def _glyph(step: Step, top: float) -> str:
@@ -110,6 +118,7 @@ def draw_ribbon(
     """Draw a ribbon `rows` high with its upper left cell at `row`, `column`: a coloured area."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     ground, smooth = palette.get("background", ""), palette.get("shading", SMOOTH) == SMOOTH
+    smooth = smooth and rows > SOLID_ROWS
     words = _words(steps)
     heads = [
         max(1, round(step.rate / top * (rows * EIGHTHS - 1)))
@@ -134,7 +143,7 @@ def draw_ribbon(
             else:
                 canvas.put(at, place, LOWER[EIGHTHS], ink)
     if rows > 1:
-        _name(canvas, steps, heads, row, column, rows, palette)
+        _name(canvas, steps, heads, (row, column, rows), palette)
     if cursor is not None:
         for offset in range(rows):
             canvas.overlay(row + offset, column + cursor, "│", palette.get("cursor", ""))
@@ -144,13 +153,16 @@ def _name(
     canvas: Canvas,
     steps: Sequence[Step],
     heads: Sequence[int],
-    row: int,
-    column: int,
-    rows: int,
+    place: tuple[int, int, int],
     palette: Mapping[str, str],
 ) -> None:
-    """Write the state into each coloured stretch, or above it: where its first cells allow it."""
-    smooth, bottom = palette.get("shading", SMOOTH) == SMOOTH, row + rows - 1
+    """Write the state into each coloured stretch, or above it: where its first cells allow it.
+
+    `place`: the row and the column of its upper left cell, and its rows.
+    """
+    row, column, rows = place
+    bottom, ground = row + rows - 1, palette.get("background", "")
+    smooth = palette.get("shading", SMOOTH) == SMOOTH
     stretches = groupby(range(len(steps)), key=lambda at: (steps[at].state, heads[at] > 0))
     for (state, coloured), stretch in stretches:
         places = list(stretch) if coloured else []
@@ -161,15 +173,9 @@ def _name(
             if above < rows:
                 canvas.write(bottom - above, column + first, text, ink)
                 break
-            if min(own) > EIGHTHS:
-                canvas.write(bottom, column + first + 1, state, _inside(ink, smooth=smooth))
-                ground = palette.get("background", "")
-                shade = mixed(ink, ground, fade(0, rows - 1)) if smooth else ""
+            if min(own) >= EIGHTHS:
+                style = f"bold {ground}" if smooth else f"reverse {ink}".strip()
+                canvas.write(bottom, column + first + 1, state, style)
                 for at in range(first + 1, first + 1 + len(state)):
-                    canvas.shade(bottom, column + at, shade)
+                    canvas.shade(bottom, column + at, ink if smooth else "")
                 break
-
-
-def _inside(ink: str, *, smooth: bool) -> str:
-    """Return the style of a word in a stretch, whose lower rows are dim or of its colour."""
-    return ink if smooth else f"reverse {ink}".strip()
