@@ -122,7 +122,7 @@ def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
 
 def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) -> None:
     drawn = lines(dead, 80, 4)
-    assert "→ read its first error (key x), fix it, restart" in drawn[1]
+    assert "→ read its first error (key x), fix the cause, restart" in drawn[1]
     assert MEMORY in drawn[3]
     assert drawn[3].rstrip().endswith(f"{MEMORY} if the GPU is free"), "no log says who shares it"
     assert drawn[2].endswith(" perhaps why it died ")
@@ -247,7 +247,10 @@ def test_clauses_go_from_the_end(text: str, width: int, short: str) -> None:
 
 
 def test_only_the_screen_names_keys() -> None:
-    assert with_key("read its first error, fix it") == "read its first error (key x), fix it"
+    assert (
+        with_key("read its first error, fix the cause")
+        == "read its first error (key x), fix the cause"
+    )
     assert (
         with_key("look for its out-of-memory errors") == "look for its out-of-memory errors (key x)"
     )

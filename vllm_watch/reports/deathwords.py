@@ -12,8 +12,16 @@ from vllm_watch.health.finding import Finding
 _BEFORE = "before that: "
 IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free")
 """The condition shown with advice to use more of a GPU, the longest form first."""
-FIRST = tuple(f"read {what}, fix it, restart" for what in ("its first error", "its error", "error"))
+FIRST = (
+    "read its first error, fix the cause, restart",
+    "read its error, fix the cause, restart",
+    "read its error, restart",
+)
 """The steps after a death without a named cause, the longest form first; then come the flags."""
+_READ = "read error, then "
+"""The same before the next step where there is less room."""
+_MORE_MEMORY = "more GPU memory"
+"""The next step without its flag, which is shown elsewhere with its condition."""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 
 
@@ -37,7 +45,7 @@ def death_lines(
     the findings in their order, and only its end can be missing: a flag is never shown without its
     condition. Words give way to advice: what to change must be seen.
     """
-    what = before.title.removeprefix(_BEFORE).partition(":")[0]
+    what = fault_name(before)
     length = how_long(before, state.since)
     lasted = f" for {length}" if length else ""
     tails = (
@@ -47,14 +55,17 @@ def death_lines(
     )
     head, who = heads
     told = [f"{head}: {why}{tail}" for tail in tails for why in whys]
-    told += [f"{head}, {before.word} before", f"{who}, {before.word} before"]
-    told.append(f"{who}, {before.word}")
+    told += [f"{head}; {before.word} before, {state.unproved}", f"{head}, {before.word} before"]
+    brief = told[-1:]
     advised = with_condition(flag_words(before), before)
     bare = with_condition(" ".join(before.flags), before)
     lines = [(words, step) for words in told for step in _whole(advised)]
-    lines += [(words, step) for words in told[-3:] for step in _whole(bare)]
+    lines += [(words, step) for words in brief for step in _whole(bare)]
+    if takes_gpu(before.remedy):
+        lines += [(words, _READ + _MORE_MEMORY) for words in told]
     lines += [(words, step) for words in told for step in FIRST]
-    lines += [(words, step.partition(",")[0]) for words in told[-3:] for step in FIRST]
+    only = [step.partition(",")[0] for step in (*FIRST, _READ)]
+    lines += [(words, step) for words in (*brief, head, who) for step in only]
     lines += [(words, "") for words in (*told, *(f"{head}: {why}" for why in whys), head)]
     return tuple(dict.fromkeys(lines))
 
@@ -62,7 +73,13 @@ def death_lines(
 def _whole(flags: Sequence[str]) -> list[str]:
     """Return all steps after a death, the last of them with `flags`, the longest form first."""
     joined = [f" with {each}" if each.startswith("--") else f": {each}" for each in flags]
-    return [first + last for first in FIRST for last in joined]
+    whole = [first + last for first in FIRST for last in joined]
+    return whole + [_READ + each for each in flags]
+
+
+def fault_name(before: Finding) -> str:
+    """Return what a fault before a death is, without its figures: `KV cache full`."""
+    return before.title.removeprefix(_BEFORE).partition(":")[0]
 
 
 def how_long(before: Finding, end: float | None) -> str:

@@ -14,7 +14,7 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import GLYPHS
-from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
+from vllm_watch.reports.deathwords import IF_ALONE, fault_name, flag_words, how_long, takes_gpu
 from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.widgets.pane import beside
 from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
@@ -27,6 +27,8 @@ _ALIKE = 40
 _OLD_VALUE = lazy(r"[\d.]+ → ")
 _TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?|^(?:\w+\.)+(?=\w+(?:Error|Exception)\b)")
 """What says nothing before a message: `[shutdown] MPClient: `, the module of an exception."""
+_ELSEWHERE = lazy(r" See stack trace \(above\) for the root cause\.?$")
+"""What says nothing without the lines above it in the log."""
 MOST_QUOTED = 3
 """Most lines for one line of the log."""
 MOST_LINES = 4
@@ -262,7 +264,7 @@ def _quotes(item: ServerFinding) -> Sequence[str]:
         return ()
     said = tuple(text for text in row.ending if " " in text)
     quoted = [
-        _TAGS.sub("", line)
+        _ELSEWHERE.sub("", _TAGS.sub("", line))
         for line in row.first_errors
         if not finding.detail.startswith(line[:_ALIKE])
     ]
@@ -295,7 +297,8 @@ def _title(
         length = how_long(finding, state.since)
         lasted = f" for {length}" if length else ""
         ends = (f"{lasted}, {state.unproved}", lasted, "")
-        heads = [f"before: {finding.word}{end}" for end in ends]
+        names = (fault_name(finding), finding.word)
+        heads = [f"before: {name}{end}" for end in ends for name in names]
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
@@ -361,7 +364,7 @@ def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str]
         return whole, whole
     brief = words.replace(" (key ", " (")
     if cell_len(brief) > room:
-        brief = brief.replace(", fix it, ", ", ")  # the last step must stay
+        brief = brief.replace(", fix the cause, ", ", ")  # the last step must stay
     return [shortened(brief, room)], whole
 
 
