@@ -56,7 +56,7 @@ def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: S
     assert third == f"  2 {MEMORY}", "the order of the steps"
     assert fourth == "    if nothing else uses this GPU", "no flag without its condition"
     roomy = lines(dead, 40, 5)
-    assert roomy[2] == " ✖ :8003 before: KV full for 62 s"
+    assert roomy[2] == " ✖ :8003 before: KV cache full for 62 s"
     assert roomy[3:] == [f"  → {MEMORY}", "    if nothing else uses this GPU"]
 
 
@@ -76,9 +76,8 @@ def test_free_rows_below_a_death_quote_its_log(dead: ScreenView) -> None:
     quoted = [line for line in lines(dead, 80, 9) if line.startswith("   │ ")]
     assert [line.removeprefix("   │ ").rstrip() for line in quoted] == [
         "AsyncLLM output_handler failed.",
-        "EngineDeadError: EngineCore encountered an issue. See stack trace (above)",
-        "for the root cause.",
-    ], "the first error is the head of the finding"
+        "EngineDeadError: EngineCore encountered an issue.",
+    ], "the first error is the head of the finding; nothing is above that it could refer to"
     assert lines(dead, 80, 9)[1] == quoted[0], "below the death itself"
     whole = len(lines(dead, 80, 9)) - len(quoted)
     for height in range(2, whole + 1):

@@ -331,8 +331,21 @@ def test_a_narrow_glance_keeps_its_figures_whole(draw: Draw, views: dict[str, Sc
     text = draw(Glance(), view, (40, 1)).plain
     assert "12.3k tok/s" in text
     assert "…" not in text
-    assert text.endswith("×20 08:57:20")
+    assert text.endswith("×20 08:57:20Z")
     assert "REPLAY ×20 08:57:20" in draw(Glance(), view, (58, 1)).plain
+
+
+def test_a_small_terminal_names_the_only_server_and_its_zone(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    """There, no other line has its model."""
+    alone = next(view for view in views.values() if view.alone)
+    model = alone.servers[0].model
+    for mode, told in ("LIVE", "LIVE"), ("REPLAY PAUSED", "PAUSED"):
+        text = draw(Glance(), replace(alone, mode=mode), (40, 1)).plain
+        assert text.split()[1:] == [model, told, f"{text.split()[-1]}"]
+        assert text.endswith("Z")
+    assert model not in draw(Glance(), alone, (80, 1)).plain
 
 
 def test_the_edge_of_the_charts_in_the_head_cuts_no_time() -> None:

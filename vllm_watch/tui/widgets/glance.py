@@ -56,7 +56,12 @@ class Glance(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
-        right = self._right(view, width, palette)
+        if (named := self._named(view, width, palette)) is not None:
+            for mode in (view.mode, view.mode.removeprefix("REPLAY ")):
+                right = self._right(view, mode, width, palette)
+                if named.cell_len + right.cell_len < width:
+                    return [self._zoned(view, named, right, width, palette)]
+        right = self._right(view, view.mode, width, palette)
         self._bar_from_right = right.cell_len
         rate = self._rate(view, width, palette)
         left = self._counts(view, width, palette, worded=True)
@@ -65,7 +70,7 @@ class Glance(Pane):
             left = self._counts(view, width, palette, worded=False)
         if left.cell_len + rate.cell_len + right.cell_len < width:
             left.append_text(rate)
-        return [beside(left, right, width)]
+        return [self._zoned(view, left, right, width, palette)]
 
     @staticmethod
     def _counts(view: ScreenView, width: int, palette: dict[str, str], *, worded: bool) -> Text:
@@ -79,6 +84,14 @@ class Glance(Pane):
             left.append(text, style=palette[SHAPE_ROLES[shape]])
         return left
 
+    def _named(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text | None:
+        """Return the state and the model of the only server, for a line without other names."""
+        if width >= _NAMED or not view.alone:
+            return None
+        line = self._counts(view, width, palette, worded=False)
+        line.append(view.servers[0].model, style="bold")
+        return line
+
     @staticmethod
     def _rate(view: ScreenView, width: int, palette: dict[str, str]) -> Text:
         """Return the tokens per second of all servers."""
@@ -89,7 +102,7 @@ class Glance(Pane):
             rate.append(" in all", style=palette["muted"])
         return rate
 
-    def _right(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+    def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
         right = Text()
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
         cells = replay_bar_cells(width)
@@ -101,9 +114,19 @@ class Glance(Pane):
         if view.reading:
             words = view.reading if width >= _NAMED else view.reading.rpartition("past ")[2]
             right.append(f"{words}  ", style=palette["note"])
-        right.append(view.mode, style=f"bold {palette[role]}")
-        ends = ", ends" if view.mode == "SAVED" and width >= _NAMED else ""
+        right.append(mode, style=f"bold {palette[role]}")
+        ends = ", ends" if mode == "SAVED" and width >= _NAMED else ""
         right.append(f"{ends} {clock(view.moment, view.tz)}", style="bold")
         if width >= _NAMED:
             right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])
         return right
+
+    @staticmethod
+    def _zoned(
+        view: ScreenView, left: Text, right: Text, width: int, palette: dict[str, str]
+    ) -> Text:
+        """Return both texts on a line; a small terminal has the zone only if it is UTC."""
+        small = width < _NAMED and left.cell_len + right.cell_len + 1 < width
+        if small and zone_name(view.moment, view.tz) == "UTC":
+            right.append("Z", style=palette["muted"])
+        return beside(left, right, width)
