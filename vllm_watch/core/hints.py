@@ -32,16 +32,24 @@ if TYPE_CHECKING:
 else:
     from collections import _tuplegetter
 
-    _NEW = {}
-    """`__new__` of named tuples, by the number of their fields."""
+    _tuple_new = tuple.__new__
+    _NEW = {
+        2: lambda _cls, a, b: _tuple_new(_cls, (a, b)),
+        3: lambda _cls, a, b, c: _tuple_new(_cls, (a, b, c)),
+        4: lambda _cls, a, b, c, d: _tuple_new(_cls, (a, b, c, d)),
+        5: lambda _cls, a, b, c, d, e: _tuple_new(_cls, (a, b, c, d, e)),
+        6: lambda _cls, a, b, c, d, e, f: _tuple_new(_cls, (a, b, c, d, e, f)),
+        7: lambda _cls, a, b, c, d, e, f, g: _tuple_new(_cls, (a, b, c, d, e, f, g)),
+        8: lambda _cls, a, b, c, d, e, f, g, h: _tuple_new(_cls, (a, b, c, d, e, f, g, h)),
+    }
+    """`__new__` of named tuples, by the number of their fields; others are compiled once each."""
 
     def _new_of(fields, defaults):
-        """Return `__new__` of a named tuple: one of each length is compiled, others are named."""
+        """Return `__new__` of a named tuple: that of its length, with its own names."""
         model = _NEW.get(len(fields))
         if model is None:
             names = ", ".join(fields)
-            scope = {"_tuple_new": tuple.__new__, "__builtins__": {}}
-            model = eval(f"lambda _cls, {names}: _tuple_new(_cls, ({names},))", scope)
+            model = eval(f"lambda _cls, {names}: _tuple_new(_cls, ({names},))")
             _NEW[len(fields)] = model
         named = {"co_name": "__new__", "co_qualname": "__new__"}
         code = model.__code__.replace(co_varnames=("_cls", *fields), **named)
