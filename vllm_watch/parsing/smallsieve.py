@@ -15,9 +15,9 @@ from vllm_watch.core.patterns import compiled, escaped
 from vllm_watch.parsing.access import AccessCounter, Answer
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
-LEARNT_FROM = 4 * 1024
+LEARNT_FROM = 2 * 1024
 """Bytes at a block's end in which the usual form is searched: a log begins with other lines."""
-FEWEST = 8
+FEWEST = 4
 """Lines of one form there that make it the usual one."""
 LONGEST_ADDRESS = 46
 ADDRESS = bytes(range(ord("."), ord("f") + 1))
