@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.health.rules import (
+from vllm_watch.health.rulefile import (
     COMPARISONS,
     HOLDS,
     KNOWN_SIGNALS,
@@ -18,8 +18,8 @@ from vllm_watch.health.rules import (
     NEEDED,
     RULE_KEYS,
     SCOPES,
-    SEVERITIES,
 )
+from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.parsing.eventforms import CONVERTERS
 from vllm_watch.parsing.wrappers import JsonKeys
 

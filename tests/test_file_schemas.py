@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from vllm_watch.health.rules import RULE_FILE, RULE_KEYS
+from vllm_watch.health.rulefile import RULE_KEYS
+from vllm_watch.health.rules import RULE_FILE
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.formatkeys import KEYS, refuse_unknown_keys

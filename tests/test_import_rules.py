@@ -72,6 +72,7 @@ UNUSED = (
         "vllm_watch.health.advice",
         "vllm_watch.health.alertfindings",
         "vllm_watch.health.runfindings",
+        "vllm_watch.health.rulefile",
     ),
     *(
         "vllm_watch.health.situation",

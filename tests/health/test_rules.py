@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from vllm_watch.config import AdviceSettings, HealthSettings
+from vllm_watch.health import rulefile
+from vllm_watch.health.rulefile import AT_ONCE, LONGEST_WORD
 from vllm_watch.health.rules import (
-    AT_ONCE,
-    LONGEST_WORD,
     RULE_FILE,
     Rule,
     RuleError,
@@ -201,3 +201,13 @@ def test_rules_that_look_alike_are_refused(
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="cannot be read"):
         load_rules(tmp_path / "none.toml")
+
+
+def test_rules_that_were_kept_are_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    read = load_rules(RULE_FILE)
+    monkeypatch.setattr(rulefile, "read_rules", None)  # the file is not read again
+    assert load_rules(RULE_FILE) == read
+    assert len(read.rules) > 40
