@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from functools import cache
 
-from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.hints import TYPE_CHECKING, Any, TypeVar
+from vllm_watch.core.dataclass import field
+from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,7 @@ _TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """The values that a setting accepts."""
 
     expected: str

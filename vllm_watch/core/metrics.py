@@ -6,8 +6,7 @@ and charts refer to metrics by these names. They are the terms of vLLM's log and
 
 from __future__ import annotations
 
-from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import Literal
+from vllm_watch.core.hints import Literal, NamedTuple
 
 Kind = Literal["rate", "count", "ratio", "length"]
 Total = Literal["sum", "mean", "highest"]
@@ -16,8 +15,7 @@ ALL_ENGINES = -1
 """Engine number of a line that counts for all engines of a server (`2 Engines Aggregated:`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One number of a stats line."""
 
     name: str

@@ -8,7 +8,7 @@ from functools import cache
 
 from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.hints import Any
+from vllm_watch.core.hints import Any, NamedTuple
 from vllm_watch.locations import rule_files
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.tables import keep_tables, kept_tables
@@ -41,8 +41,7 @@ class RuleError(FormatError):
     """A rule file with an error; the message names file, rule and key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(NamedTuple):
     """One comparison of a signal with a level."""
 
     signal: str
@@ -54,8 +53,7 @@ class Test:
     """How far past the level a value must be (name of a setting, or a number)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """A finding from samples."""
 
     id: str
@@ -205,10 +203,10 @@ def _plain(rule: Rule | StateRule) -> dict[str, Any]:
     """Return the values of a rule as they are kept: a test as the tuple of its values."""
     values: dict[str, Any] = {name: getattr(rule, name) for name in rule.__match_args__}
     for name in _TESTS if isinstance(rule, Rule) else ():
-        values[name] = [(t.signal, t.comparison, t.level, t.margin) for t in values[name]]
+        values[name] = [tuple(test) for test in values[name]]
     return values
 
 
 def _rule_of(values: dict[str, Any]) -> Rule:
     """Return a rule from its plain values."""
-    return Rule(**values | {name: tuple([Test(*t) for t in values[name]]) for name in _TESTS})
+    return Rule(**values | {name: tuple([Test(*test) for test in values[name]]) for name in _TESTS})

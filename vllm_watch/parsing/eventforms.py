@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.patterns import broken, lazy
 from vllm_watch.core.records import FieldValue
 from vllm_watch.parsing.dicts import read_dict
@@ -26,8 +25,7 @@ CONVERTERS: dict[str, Callable[[str], FieldValue]] = {
 """Types that a field of a format file may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventForm:
+class EventForm(NamedTuple):
     """One wording of one event."""
 
     kind: str
@@ -38,15 +36,15 @@ class EventForm:
     """`contains` without digits and dots, to search messages without their digits."""
     pattern: re.Pattern[str]
     """Matched in the message (bare lines: in the line without its process prefix)."""
-    bare: bool = False
+    bare: bool
     """True for lines without an envelope."""
-    level: str = ""
+    level: str
     """Level that the envelope must have, empty for any."""
-    types: Mapping[str, Callable[[str], FieldValue]] = field(default_factory=dict)
+    types: Mapping[str, Callable[[str], FieldValue]]
     """Converter of each field; without one, it is text."""
-    find: tuple[re.Pattern[str], ...] = ()
+    find: tuple[re.Pattern[str], ...]
     """Further patterns, each searched for separately."""
-    constants: Mapping[str, FieldValue] = field(default_factory=dict)
+    constants: Mapping[str, FieldValue]
     """Fields that every such event has."""
 
     def read(self, message: str) -> dict[str, FieldValue] | None:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
-from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import TYPE_CHECKING, Any
+from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import broken, compiled, lazy
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines
@@ -163,8 +162,7 @@ def _table(path: str) -> dict[str, Any]:
         raise FormatError(f"{path}: cannot be read as a format file: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Adding:
+class _Adding(NamedTuple):
     """Adds the content of one file to the formats."""
 
     formats: Formats

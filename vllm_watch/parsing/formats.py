@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
@@ -51,8 +51,7 @@ class Access:
     polls: frozenset[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The path of a format file and its description."""
 
     path: str

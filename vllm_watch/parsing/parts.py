@@ -38,8 +38,7 @@ LONGEST_ENGINE = 6
 _FINITE_DIGITS = 308
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The content of one body."""
 
     engine: int | None
