@@ -90,7 +90,7 @@ def test_a_failed_start_takes_no_time_after_its_end() -> None:
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize("height", range(7, 16))
+@pytest.mark.parametrize("height", range(10, 20))
 def test_in_few_rows_code_gives_way_to_the_exception(height: int) -> None:
     view = view_at(monitor_of("cpu_port_in_use"), "12:40:00")
     drawn = [line.plain.strip() for line in StartupPane().lines(view, 200, height, PALETTE)]

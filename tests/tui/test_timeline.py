@@ -64,7 +64,7 @@ def test_a_loop_begins_again() -> None:
     wall = Wall()
     timeline = replaying(wall)
     timeline.loop = True
-    wall.now += (LAST - FIRST + AFTER_END) / 20
+    wall.now += 31.0
     assert timeline.moment() == FIRST
     wall.now += 1.0
     assert timeline.moment() == FIRST + 20

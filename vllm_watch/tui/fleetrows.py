@@ -113,7 +113,8 @@ class FleetRows:
         self, server: Server, timeline: Timeline, version: object, kept: KeptRow | None
     ) -> KeptRow:
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
-        saved = live and server.saved(timeline.now(), monitor.settings.watch.saved_after_seconds)
+        after = monitor.settings.watch.saved_after_seconds
+        saved = (live or timeline.at_end) and server.saved(timeline.now(), after)
         row = make_row(monitor, server, moment, live=live, saved=saved)
         if kept is None or _names(row) != _names(kept.row):
             self.names_revision += 1

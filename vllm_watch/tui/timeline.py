@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from vllm_watch.core.evidence import STARTUP_TRACEBACK_SECONDS
 from vllm_watch.core.hints import Literal
 
 Mode = Literal["live", "replay"]
@@ -45,8 +44,8 @@ MARGIN = 1.03
 ZOOMS = (60.0, 120.0, *SPANS)
 """Widths for the zoom keys, also narrower than a fitted window."""
 
-AFTER_END = STARTUP_TRACEBACK_SECONDS + 10.0
-"""Seconds that a replay continues after the newest stamp: so its end is seen and judged."""
+AFTER_END = 20.0
+"""Seconds that a replay continues after the newest stamp, so that the end is visible."""
 
 
 class Timeline:
