@@ -13,7 +13,7 @@ import pytest
 from tests.logs import formats, records_in
 from vllm_watch.core.records import Sample
 from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.sources.wakeups import FASTER, HOT_SECONDS
+from vllm_watch.sources.wakeups import HOT_SECONDS, READS_PER_POLL
 
 POLL = 1.0
 BURST = [round(20 + n * 0.05, 2) for n in range(100)]
@@ -94,7 +94,7 @@ def test_what_grows_is_read_soon(latencies: Outcome) -> None:
         first_look = next(at + read[at] for at in burst)
         late = [read[at] for at in burst if at > first_look]
         assert late
-        assert max(late) <= POLL / FASTER + 1e-6
+        assert max(late) <= POLL / READS_PER_POLL + 1e-6
 
 
 def test_no_line_waits_longer_than_a_poll(latencies: Outcome) -> None:
@@ -107,14 +107,14 @@ def test_what_rests_is_looked_at_once_a_poll_and_again_soon_when_it_grows(
 ) -> None:
     time, _ = latencies
     assert set(time.pauses(2, 20)) == {POLL}
-    assert set(time.pauses(21.5, 25 + HOT_SECONDS)) == {POLL / FASTER}
+    assert set(time.pauses(21.5, 25 + HOT_SECONDS)) == {POLL / READS_PER_POLL}
     assert set(time.pauses(25 + HOT_SECONDS + POLL, 40)) == {POLL}
     assert set(time.pauses(100, 150)) == {POLL}
-    assert set(time.pauses(151.5, 155)) == {POLL / FASTER}
+    assert set(time.pauses(151.5, 155)) == {POLL / READS_PER_POLL}
 
 
 def test_a_line_in_ten_seconds_keeps_it_from_resting_for_five(latencies: Outcome) -> None:
     """Half of the time often, half of the time rarely: only a few looks per line."""
     time, _ = latencies
     looks = [at for at in time.waits if SLOW[0] + POLL <= at <= SLOW[-1]]
-    assert len(looks) <= 5 * (HOT_SECONDS * FASTER / POLL + 10.3 - HOT_SECONDS + 2)
+    assert len(looks) <= 5 * (HOT_SECONDS * READS_PER_POLL / POLL + 10.3 - HOT_SECONDS + 2)

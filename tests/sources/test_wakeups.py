@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes import PATIENCE
 from tests.sources.following import told_of
-from vllm_watch.sources.wakeups import FASTER, HOT_SECONDS, Pace, wakeups
+from vllm_watch.sources.wakeups import HOT_SECONDS, READS_PER_POLL, Pace, wakeups
 
 
 def until(items: Iterator[set[str] | None], path: Path, stop: threading.Event) -> bool:
@@ -129,7 +129,7 @@ def test_what_grows_without_events_is_looked_at_sooner_for_a_while() -> None:
     pace = Pace(1.0, clock=lambda: now[0])
     assert (pace.seconds, pace.hot()) == (1.0, set())
     pace.grew("a.log")
-    assert (pace.seconds, pace.hot()) == (1.0 / FASTER, {"a.log"})
+    assert (pace.seconds, pace.hot()) == (1.0 / READS_PER_POLL, {"a.log"})
     now[0] = HOT_SECONDS + 0.1
     assert (pace.seconds, pace.hot()) == (1.0, set())
     pace.by_event = True  # files with events need no other looks

@@ -21,7 +21,7 @@ from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple, NoReturn, Type
 T = TypeVar("T")
 _ABSENT: Any = object()
 _FEW = 64
-"""Objects of a class after which its constructor is compiled: that takes as long as they took."""
+"""Objects after which a constructor is compiled: compiling takes as long as making these."""
 
 
 class _Making(NamedTuple):
@@ -35,8 +35,8 @@ class _Making(NamedTuple):
     """Fields that are no arguments."""
     setters: dict[str, Callable[[Any, Any], None]]
     """What sets each field: faster than `object.__setattr__`."""
-    filled: int
-    """Number of fields that the constructor sets."""
+    needed: int
+    """Number of fields with an argument or a default."""
     continues: bool
     """Whether there is a `__post_init__`."""
 
@@ -113,7 +113,7 @@ def _names_with(option: str, names: tuple[str, ...], given: Mapping[str, Any]) -
 
 
 def _option(given: Mapping[str, Any], name: str, what: str, otherwise: Any) -> Any:
-    """Return the `field` arguments of a name, or `otherwise`."""
+    """Return one of the arguments given to `field` for a name, or `otherwise`."""
     value = given.get(name)
     return value.options.get(what, otherwise) if isinstance(value, _Field) else otherwise
 

@@ -1,8 +1,8 @@
 """What annotations and declarations take from `typing`, without its import.
 
-Importing `typing` takes 2 ms, and its `NamedTuple` compiles every
-annotation as it is declared. Type checkers see the standard names. At run time annotations are
-texts, so most names only have to exist.
+Importing `typing` takes 2 ms, and its `NamedTuple` compiles every annotation as it is declared.
+Type checkers see the standard names. At run time annotations are texts, so most names only have to
+exist.
 """
 
 from __future__ import annotations
@@ -70,9 +70,6 @@ else:
             if changes:
                 raise ValueError(f"Got unexpected field names: {list(changes)!r}")
             return made
-
-        def _asdict(self):
-            return dict(zip(self._fields, self, strict=True))
 
         def __repr__(self):
             values = zip(self._fields, self, strict=True)

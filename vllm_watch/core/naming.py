@@ -104,7 +104,7 @@ def _stem(path: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a file name that can be shown: control characters and broken bytes replaced."""
+    """Return text that can be shown: control characters and broken bytes replaced."""
     return text if text.isprintable() else _CONTROLS.sub("�", text)
 
 

@@ -84,7 +84,8 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
 def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
     """Yield candidates for the cause, with rank (the lowest is best) and place.
 
-    An end from outside (batch system, kernel) comes first, then engines, workers, then API servers.
+    An end from outside (batch system, kernel) comes first, then engines and workers alike, then API
+    servers.
     """
     for process in dict.fromkeys(line.process for line in lines):
         own = [(index, line) for index, line in enumerate(lines) if line.process == process]

@@ -83,7 +83,7 @@ class Stretch(NamedTuple):
 
 @dataclass(slots=True)
 class Run:
-    """Evidence of one run, in file order."""
+    """What the log shows of one run."""
 
     number: int
     keep: Keep | None = None

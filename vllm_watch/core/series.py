@@ -34,9 +34,9 @@ _STEADY = 8
 class Series(Columns):
     """The samples of one engine, a column per metric.
 
-    With `keep` the series is bounded: its first `thinned` points are not
-    samples but buckets of time (`core/buckets.py`), whose time is that of their first sample and
-    whose values are means. Without, every sample is kept: about 8 bytes per metric and line.
+    With `keep` the series is bounded: its first `thinned` points are buckets of time, not samples
+    (`core/buckets.py`). Their time is that of their first sample, their values are means. Without,
+    every sample is kept: about 8 bytes per metric and line.
     """
 
     __slots__ = (

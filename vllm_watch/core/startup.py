@@ -28,7 +28,7 @@ _WITH_GRAPHS = ("compiling", "capturing graphs")
 LAUNCHING = "launching"
 """Name of the time before the log names a phase: imports, arguments, the engine's process."""
 
-_ENGINE_STANDS = "starting the HTTP server"
+_ENGINE_READY = "starting the HTTP server"
 """The phase after the engine's start; the line that names it says that the engine is ready."""
 _LAUNCH_SECONDS = 10.0
 """A phase up to this short is merged into a following one that reports its own length."""
@@ -61,7 +61,7 @@ def working_at(run: Run) -> float | None:
     ready = ready_at(run)
     if ready is not None or run.prompts is None or run.first_request is not None:
         return ready
-    of_engine = (m.event for m in run.moments if m.event.fields.get("phase") == _ENGINE_STANDS)
+    of_engine = (m.event for m in run.moments if m.event.fields.get("phase") == _ENGINE_READY)
     return next((event.time for event in of_engine if event.time), None)
 
 
@@ -88,7 +88,7 @@ def phases_of(run: Run) -> list[Phase]:
         fields = moment.event.fields
         phase, took, seconds = (fields.get(name) for name in ("phase", "took", "seconds"))
         late = ready is not None and at is not None and at > ready
-        late = late or (served is None and ready is not None and phase == _ENGINE_STANDS)
+        late = late or (served is None and ready is not None and phase == _ENGINE_READY)
         if at is None or late or not isinstance(phase, str):
             continue
         names = {name for _, name in marks}

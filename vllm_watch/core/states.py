@@ -26,7 +26,7 @@ State = Literal[
 OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
 """States that only a new run can leave."""
 FAILED: frozenset[State] = frozenset({"dead", "ended"})
-"""Those of a server that nobody stopped."""
+"""States of a server that ended although nobody stopped it."""
 NO_STATS_LINES = "vLLM writes no stats lines:"
 """Beginning of the text of a `no-stats` state; the cause follows."""
 LATE_CADENCES = 3.0

@@ -11,7 +11,7 @@ The file that judges a rule of `rules.toml`, by the rule's `scope`:
 The file for each finding that is not a rule:
 
 - `sudden-drop`, `no-recovery`: `throughputdrops.py`; `slows-as-expected`, `slows-too-much`:
-  `slowdown.py`; both fed by `enginetrend.py`, kept by `trends.py`, texts in `trendfindings.py`
+  `slowdown.py`; both fed by `enginetrend.py`, findings by `trends.py`, texts in `trendfindings.py`
 - `server-dead`, `crash-loop`, `slow-start`, `workers-hang`, `engine-stalled`, `log-ended`,
   `stats-disabled`: `statefindings.py`; what to change after a death: `deathadvice.py`
 

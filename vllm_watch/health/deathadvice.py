@@ -38,7 +38,7 @@ def shorter_context(at: Situation) -> Advice | None:
     )
 
 
-def model_s_length(at: Situation) -> Advice | None:
+def model_length(at: Situation) -> Advice | None:
     """Advise the longest context that the model supports."""
     most = at.cause_figures.get("most_len")
     if not most:
@@ -106,7 +106,7 @@ def _raised(at: Situation) -> Advice | None:
 
 FAILURE_ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "shorter-context": shorter_context,
-    "model-length": model_s_length,
+    "model-length": model_length,
     "more-cache": more_cache,
     "free-memory": free_memory,
     "fewer-gpus": fewer_gpus,

@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
 
 class Judgement:
-    """Alerts and trends of one run; `use`, `shift`, `extend`, `record` and `rest` change it."""
+    """Alerts and trends of one run; `remember` and the methods of "what came" change it."""
 
     def __init__(self, run: Run, plan: Plan) -> None:
         """Judge a run by `plan`."""

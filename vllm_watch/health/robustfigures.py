@@ -29,7 +29,7 @@ def spread(values: Sequence[float]) -> float:
     """Return the median absolute deviation, scaled to the standard deviation of normal noise.
 
     Raises:
-        statistics.StatisticsError: there are no values.
+        ValueError: there are no values.
     """
     middle = median(values)
     return NORMAL * median(abs(value - middle) for value in values)
@@ -39,7 +39,7 @@ def slope(values: Sequence[float]) -> float:
     """Return the rise per value: the median over all pairs (Theil 1950, Sen 1968).
 
     Raises:
-        statistics.StatisticsError: there are fewer than two values.
+        ValueError: there are fewer than two values.
     """
     apart = range(1, len(values))
     return median([(y - x) / n for n in apart for x, y in zip(values, values[n:], strict=False)])

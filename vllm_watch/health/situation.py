@@ -21,7 +21,7 @@ MANY = 1_500
 """Fewest samples for which importing numpy pays."""
 _MOST_FILLS = 40
 """Samples by which a rise is judged."""
-Columns = tuple["array[float]", "array[float]", "array[float]"]
+SampleColumns = tuple["array[float]", "array[float]", "array[float]"]
 """Running, waiting and KV usage of some samples; NaN is unknown."""
 _Seen = TypeVar("_Seen", float, tuple[float, float] | None)
 
@@ -171,12 +171,12 @@ class Situation:
             if not math.isnan(running) and not math.isnan(usage):
                 yield running, 0.0 if math.isnan(waiting) else waiting, usage
 
-    def _many(self, engine: int, until: float) -> Columns | None:
+    def _many(self, engine: int, until: float) -> SampleColumns | None:
         """Return the samples as columns if there are many, None if there are few."""
         known = self._columns(engine, until)
         return known if len(known[0]) > MANY else None
 
-    def _columns(self, engine: int, until: float) -> Columns:
+    def _columns(self, engine: int, until: float) -> SampleColumns:
         series = self.run.series.get(engine) or Series()
         index = series.index_at(until)
         stop = 0 if index is None else index + 1

@@ -1,8 +1,8 @@
 """Alerts as spans of log time, for one sample or thousands together.
 
-A rule's verdict on a sample is: past its level, or back past its margin, or neither. Both
-evaluators feed the verdicts into the same state machine (`holds.py`): one sample at a time
-(`Watches.step`), or many samples as arrays (`Watches.take`).
+A rule's verdict on a sample is: past its level, or back past its margin, or neither. The
+verdicts go through the same state machine: sample by sample in `Watches.step` (`holds.py`), or many
+together in `walks.py`, which tells `Watches.take` what has changed.
 """
 
 from __future__ import annotations

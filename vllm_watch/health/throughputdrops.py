@@ -53,7 +53,7 @@ def usual(samples: Sequence[Busy]) -> Usual:
     """Return the usual figures of some samples.
 
     Raises:
-        statistics.StatisticsError: there are none.
+        ValueError: there are none.
     """
     rates = [sample.rate for sample in samples]
     fills = [fill for sample in samples if (fill := sample.per_request_kv) == fill]

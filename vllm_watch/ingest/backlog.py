@@ -36,7 +36,7 @@ def is_large(path: str, *, skipping: bool = False) -> bool:
 
 
 @dataclass(slots=True)
-class _Past:
+class _PastReader:
     """One log whose past is being read."""
 
     reader: FileReader
@@ -48,7 +48,7 @@ class Backlog:
     """The pasts still to be read: the most recently written log first, companions last."""
 
     def __init__(self) -> None:
-        self._pasts: list[_Past] = []
+        self._pasts: list[_PastReader] = []
 
     def __contains__(self, path: str) -> bool:
         return any(past.reader.path == path for past in self._pasts)
@@ -62,7 +62,7 @@ class Backlog:
             modified = os.stat(reader.path).st_mtime
         except OSError:
             modified = 0.0
-        self._pasts.append(_Past(reader, reader.read(), modified))
+        self._pasts.append(_PastReader(reader, reader.read(), modified))
         self._pasts.sort(key=lambda past: (past.reader.twin, -past.modified))
 
     def read(self) -> Iterator[News | FileReader]:

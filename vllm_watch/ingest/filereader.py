@@ -130,7 +130,7 @@ class FileReader:
         """End of the newest chunk, if it is within a line."""
 
     def read(self) -> Iterator[News]:
-        """Yield new records; `arrived` is set for lines that came after the first look."""
+        """Yield news of new lines; `arrived` is set if they came after the first look."""
         empty = not self.caught_up and not self.twin
         if self.stage == "newest" and not self.caught_up:
             for chunk in _head_of(self.path):

@@ -88,7 +88,7 @@ class Ingest:
         """The readers of pipes and commands, which are looked at each time."""
         self._linked = False
         """Whether a file is a link: its target may change without notice."""
-        self._strangers: set[str] = set()
+        self._unrelated: set[str] = set()
         """Files that changed since the last poll and belong to no log."""
 
     def _is_stopped(self) -> bool:
@@ -196,11 +196,11 @@ class Ingest:
         # Events name a folder as it was given, such as "." or "logs/".
         places = {os.path.abspath(path) for path in changed or ()}
         if changed is None or any(
-            place not in self._places and place not in self._strangers for place in places
+            place not in self._places and place not in self._unrelated for place in places
         ):
             known = len(self._readers)
             self.discover()
-            self._strangers = places if changed is not None else set()
+            self._unrelated = places if changed is not None else set()
             if places or self._linked or len(self._readers) != known:
                 self._place()
         if changed is None:

@@ -20,7 +20,7 @@ class Runs:
 
     begins: dict[int, float] = field(default_factory=dict)
     """Run to its first stamp in epoch seconds."""
-    without: set[int] = field(default_factory=set)
+    without_stats: set[int] = field(default_factory=set)
     ups: dict[int, float] = field(default_factory=dict)
     """Run to when its server was up."""
 
@@ -28,7 +28,7 @@ class Runs:
         """Note a record of a run."""
         if isinstance(record, Event):
             if why_no_stats(record):
-                self.without.add(run)
+                self.without_stats.add(run)
             if record.time is not None:
                 self.begins.setdefault(run, record.time)
                 if record.kind == UP:
@@ -56,8 +56,8 @@ class Substitutes:
         for row in rows:
             before = self._before.get(row.engine)
             self._before[row.engine] = row
-            run = runs.at(row.time) if runs.without else None
-            if run is not None and run in runs.without:
+            run = runs.at(row.time) if runs.without_stats else None
+            if run is not None and run in runs.without_stats:
                 base = _base(row, before, runs.ups.get(run))
                 values = sample_values(row, base)
                 if values:

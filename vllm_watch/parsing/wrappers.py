@@ -67,7 +67,7 @@ class Wrappers:
     """Each matches at the beginning of a line; the group `part` is the server's name."""
     keys: JsonKeys = JsonKeys()
     loggers: Sequence[str] = ()
-    """Envelopes of loggers other than vLLM's own: groups `time`, `logger` and `level`."""
+    """Envelopes of loggers other than vLLM's own: groups `stamp`, `logger` and `level`."""
     anywhere: Sequence[str] = ()
     """Literals of names that only some lines have."""
     server_words: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Finds the zone of a log's stamps by comparing them with their arrival times."""
+"""Finds year and zone of a log's stamps: from other stamps, the file's time, or arrival times."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Bytes from growing files, globs, folders and standard input."""
+"""Bytes from files (also compressed and rotated ones), commands and standard input."""

@@ -188,9 +188,8 @@ class CommandOutput:
             yield from self._output.end()
             yield from self._logged.end()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(
-                _TERM_SECONDS
-            )  # it has closed its output: use its own exit code, if there is one
+            # It has closed its output: use its own exit code, if there is one.
+            process.wait(_TERM_SECONDS)
         self.close()
         self.ended = self._wait
         code = process.returncode

@@ -132,7 +132,7 @@ def _plain(path: str, raw: IO[bytes]) -> _Bytes:
     except ImportError as error:
         raise ArchiveError("needs the zstandard library: pip install 'vllm-watch[zstd]'") from error
     reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-    return cast(_Bytes, _Whole(reader, raw))
+    return cast(_Bytes, _Zstd(reader, raw))
 
 
 class _Gzip:
@@ -172,7 +172,7 @@ def _inflater() -> zlib._Decompress:
     return zlib.decompressobj(wbits=31)
 
 
-class _Whole:
+class _Zstd:
     """Reads zstd; unlike the library, it reports a file that ends within a frame, as gzip does."""
 
     def __init__(self, reader: _Bytes, raw: IO[bytes]) -> None:

@@ -228,7 +228,7 @@ class Finder:
             if packed and os.path.splitext(entry.path)[0] in paths:
                 continue  # it is being made from a file that we read
             try:
-                found = (self._judged_archive if packed else self._judged)(entries, at)
+                found = (self._examined_archive if packed else self._examined)(entries, at)
             except FileNotFoundError:
                 raise
             except ArchiveError as error:
@@ -266,7 +266,7 @@ class Finder:
                 ),
             )
 
-    def _judged(self, entries: list[Entry], at: int) -> UnreadFile | None:
+    def _examined(self, entries: list[Entry], at: int) -> UnreadFile | None:
         entry = entries[at]
         file = self._opened(entry)
         found = UnreadFile(entry, None, file)
@@ -293,7 +293,7 @@ class Finder:
             if not keep:
                 self.release(found)
 
-    def _judged_archive(self, entries: list[Entry], at: int) -> UnreadFile | None:
+    def _examined_archive(self, entries: list[Entry], at: int) -> UnreadFile | None:
         entry = entries[at]
         match, stream = self._documents.match_archive(entry, self._first_bytes(entries))
         found = UnreadFile(entry, None, stream)

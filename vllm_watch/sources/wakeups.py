@@ -20,7 +20,7 @@ STEP_MS = 20
 """Milliseconds of quiet after which collected events are passed on."""
 DEBOUNCE_MS = 100
 """Longest time for which events are collected."""
-FASTER = 4
+READS_PER_POLL = 4
 """Reads per poll of a file that has just grown without an event."""
 HOT_SECONDS = 5.0
 """Seconds for which it is read so often, after a change that no event reported."""
@@ -56,7 +56,7 @@ class Pace:
     @property
     def seconds(self) -> float:
         """Seconds until the next look."""
-        return self.slow / FASTER if self.hot() else self.slow
+        return self.slow / READS_PER_POLL if self.hot() else self.slow
 
     def hot(self) -> set[str]:
         """Return the files that grew recently without an event."""
@@ -165,7 +165,7 @@ def _changes(
         stop_event=stop,
         step=STEP_MS,
         debounce=DEBOUNCE_MS,
-        rust_timeout=max(50, int(pace.slow * 1000 / FASTER)),
+        rust_timeout=max(50, int(pace.slow * 1000 / READS_PER_POLL)),
         yield_on_timeout=True,
         raise_interrupt=True,
     )
