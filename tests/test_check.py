@@ -179,6 +179,18 @@ def test_what_cannot_be_read_is_unknown_and_the_rest_is_judged(
     assert check(capsys, ill, tmp_path / "gone.log", code=2)[0].startswith("VLLM CRITICAL")
 
 
+def test_where_nothing_was_read_nothing_is_known(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.log").touch()
+    assert check(capsys, tmp_path, code=3) == [f"VLLM UNKNOWN - a: {tmp_path}/a.log: is empty"]
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert check(capsys, "-", code=3) == ["VLLM UNKNOWN - -: -: is empty"]
+    assert main(["status", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_since_judges_by_what_fired_in_the_span(now: float, tmp_path: Path, capsys: Output) -> None:
     # Full from 400 to 370 s ago, then fine; 50 s ago it became idle.
     text = up(

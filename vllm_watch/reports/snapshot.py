@@ -35,7 +35,7 @@ class ServerSnapshot:
     limit: int | None
     """Most requests that run in parallel (`max_num_seqs`)."""
     trouble: str = ""
-    """Why it cannot be judged: its log cannot be read, or has no vLLM line."""
+    """Why it cannot be judged: its log cannot be read, is empty, or has no vLLM line."""
 
     def values(self, ratios: Ratios = "mean") -> dict[str, float]:
         """Return its newest values, ratios 0…1; empty if they do not describe the present."""
@@ -127,7 +127,9 @@ def _trouble(server: Server) -> str:
     """Return why a server cannot be judged by its log, or nothing."""
     if server.trouble and not server.lines:
         return server.trouble
-    if server.lines and not has_vllm_line(server):
-        lines = "its only line" if server.lines == 1 else f"{server.lines:,} lines"
-        return f"{server.source}: has no vLLM line in {lines}"
-    return ""
+    if has_vllm_line(server):
+        return ""
+    if not server.lines:
+        return f"{server.source}: is empty"
+    lines = "its only line" if server.lines == 1 else f"{server.lines:,} lines"
+    return f"{server.source}: has no vLLM line in {lines}"
