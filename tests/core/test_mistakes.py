@@ -48,6 +48,7 @@ def test_a_hint_says_where_all_names_are_listed_and_writes_names_as_users_do() -
     ("words", "said"),
     [
         (["summary", "--jsno", "a"], "unknown option --jsno: did you mean --json? `vllm-watch "),
+        (["web", "a", "--port", "8499"], "unknown option --port: `vllm-watch web --help` lists"),
         (["runs", "LOG", "--sort", "runing"], "unknown column runing: did you mean running? `vllm"),
         (["runs", "LOG", "--sort", "tps"], "unknown column tps: `vllm-watch runs --json` shows "),
         (["status", "LOG", "--format", "{runing}"], "unknown field {runing}: did you mean {runn"),

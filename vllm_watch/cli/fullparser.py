@@ -90,9 +90,9 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def _refuse(self, option: str) -> NoReturn:
-        """Refuse an unknown option, and name those that it may mean."""
-        known = [name for name in self._option_string_actions if name.startswith("--")]
-        hint = meant(option, known, listed=f"`{self.prog} --help` lists them all")
+        """Refuse an unknown option, and name those that it may mean: dashes make none similar."""
+        known = [name[2:] for name in self._option_string_actions if name.startswith("--")]
+        hint = meant(option.lstrip("-"), known, "--{}", f"`{self.prog} --help` lists them all")
         raise CommandError(f"unknown option {option}: {hint}")
 
     def _print_message(self, message: str, file: Any = None) -> None:
