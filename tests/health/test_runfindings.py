@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 from scripts.judge import reader
 from scripts.scenarios import load_scenarios, write
 from tests.logs import FIXTURES, log_of
+from vllm_watch.config import Settings
+from vllm_watch.core.configuration import ServerConfiguration
+from vllm_watch.core.run import Run
+from vllm_watch.health.advice import ADVICE
 from vllm_watch.health.explaining import ancestors
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import costs_of, flag_pair
 from vllm_watch.health.robustfigures import rise
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.health.runfindings import Interval, joined, split
+from vllm_watch.health.situation import Situation
+from vllm_watch.health.startupfacts import startup_facts
 from vllm_watch.reports.reading import Reading
 
 CAPTURES = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())
@@ -95,7 +101,7 @@ def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
     ("capture", "expect"),
     [
         ("h100_baseline_eager", "1.4 to 2 times the tokens per second; a longer start-up"),
-        ("cpu_one_file", "this device compiles but captures no graphs: measure the gain"),
+        ("cpu_one_file", "without the flag vLLM only compiles the model: no gain is known"),
         # It ended before it named its device, a CPU.
         ("cpu_port_in_use", "on a GPU 1.4 to 2 times the tokens per second"),
     ],
@@ -103,6 +109,25 @@ def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
 def test_only_a_gpu_is_promised_more_tokens_with_graphs(capture: str, expect: str) -> None:
     (found,) = (one for one in of(reader()(log_of(capture))) if one.id == "eager-mode")
     assert found.expect == expect
+
+
+@pytest.mark.parametrize("capture", ["cpu_one_file", "cpu_two_engines", "cpu_startup_failure"])
+def test_a_cpu_loses_nothing_in_eager_mode(capture: str) -> None:
+    (found,) = (one for one in of(reader()(log_of(capture))) if one.id == "eager-mode")
+    assert found.remedy == "nothing to change: a CPU has no CUDA graphs"
+    assert (found.flags, found.costs) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("device", "expect"), [("xpu", "on this device unknown: measure"), ("cuda:0", "")]
+)
+def test_graphs_on_another_device_are_to_be_measured(device: str, expect: str) -> None:
+    facts = startup_facts(ServerConfiguration(enforce_eager=True, device_config=device), None)
+    found = ADVICE["graphs"](Situation(Run(0), None, 0.0, Settings(), facts))
+    assert found is not None
+    assert found.flags == ("--enforce-eager (drop)",)
+    assert found.expect.endswith(expect)
+    assert bool(found.expect) == bool(expect)
 
 
 @pytest.mark.parametrize(

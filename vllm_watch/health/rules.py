@@ -23,7 +23,7 @@ FACTS = frozenset(
         *("max_num_seqs", "max_model_len", "max_num_batched_tokens", "gpu_memory_utilization"),
         *("tensor_parallel_size", "data_parallel_size", "kv_cache_tokens", "max_concurrency"),
         *("eager", "custom_allreduce_off", "vision_language", "model_billions", "over_capacity"),
-        *("prefix_caching", "kv_override", "kv_cache_fp8", "cuda", "gpu_gib"),
+        *("prefix_caching", "kv_override", "kv_cache_fp8", "cuda", "cpu", "gpu_gib"),
         *("kv_cache_gib", "latent_attention"),
         *("num_gpu_blocks", "num_gpu_blocks_override"),
     }

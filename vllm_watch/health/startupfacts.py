@@ -48,6 +48,7 @@ def startup_facts(
         "prefix_caching": known.enable_prefix_caching,
         "kv_cache_fp8": None if dtype is None else "fp8" in dtype,
         "cuda": None if device is None else device.startswith("cuda"),
+        "cpu": None if device is None else device.startswith("cpu"),
         "custom_allreduce_off": known.custom_allreduce is not None,
         "latent_attention": _LATENT.search(names) is not None and "distill" not in names,
         "vision_language": _VISION.search(model.lower()) is not None if model else None,

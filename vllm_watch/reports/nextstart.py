@@ -170,8 +170,6 @@ def _differs(
 ) -> bool:
     """Return whether a flag does not have its advised value yet."""
     key = name.replace("-", "_")
-    if name == "enforce-eager" and (known.device_config or "").startswith("cpu"):
-        return False  # this device has no graphs
     if value == DROP:
         return key in flags or (not flags and bool(known.flag(key)))
     now = flags.get(key, known.flag(key))
