@@ -45,6 +45,19 @@ def test_documents_have_the_fields_of_their_schema(capsys: Output) -> None:
     assert not checker.is_valid(document)
 
 
+def test_what_a_log_does_not_count_is_null_and_never_zero(tmp_path: Path, capsys: Output) -> None:
+    lines = log_of("h100_optimised").read_text().splitlines(keepends=True)
+    (tmp_path / "a.log").write_text("".join(line for line in lines if "HTTP/1.1" not in line))
+    assert main(["runs", str(tmp_path), str(log_of("cpu_startup_failure")), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    names = ("generated_tokens", "prompt_tokens", "requests", "requests_failed")
+    told = {one["state"]: [one[name] for name in names] for one in document["runs"]}
+    assert told["dead"] == [None, None, 0, 0]
+    assert told["stopped"][0] > 1_000_000
+    assert told["stopped"][2:] == [None, None]
+
+
 def test_only_about_equal_loads_stand_side_by_side() -> None:
     rows = [
         row(running=120.0, generation_tps_per_gpu=900.0),

@@ -161,6 +161,8 @@ def test_a_failed_start_up_has_nulls_where_nothing_is_known(capsys: Output) -> N
     (server,) = as_json(capsys, log_of("cpu_startup_failure"))["servers"]
     assert (server["state"], server["ready_after_s"], server["engines"]) == ("dead", None, [])
     assert server["requests"]["total"] == 0
+    whole = server["together"]
+    assert (whole["generated_tokens"], whole["prompt_tokens"]) == (None, None)
     assert server["startup"][-1]["seconds"] is None
     # The death first; its configuration says enforce_eager: true, and so are the notes.
     assert [finding["id"] for finding in server["findings"]] == [

@@ -79,7 +79,9 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
         "generated_tokens": run.all_engines.generated_tokens,
         "prompt_tokens": run.all_engines.prompt_tokens,
         "requests": run.requests,
-        "requests_failed": sum(n for status, n in run.served.items() if status >= "500"),
+        "requests_failed": None
+        if run.requests is None
+        else sum(n for status, n in run.served.items() if status >= "500"),
         "errors": run.errors,
         "queue_s": times.queue if times else None,
         "request_s": times.request if times else None,

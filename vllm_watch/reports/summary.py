@@ -58,8 +58,9 @@ class EngineSummary:
     last: float | None
     figures: Mapping[str, Figures | None]
     """Every metric of the catalogue; None if no line has it."""
-    generated_tokens: int
-    prompt_tokens: int
+    generated_tokens: int | None
+    """None if no line has their rate; so are the prompt tokens."""
+    prompt_tokens: int | None
     """Prompt tokens computed, without those taken from the prefix cache."""
 
     def figure(self, metric: str, part: str) -> float | None:
@@ -192,15 +193,18 @@ def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost 
 
 def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens) -> EngineSummary:
     at_work = busy(frame)
+    figures = {
+        metric.name: figures_of(frame[metric.name], at_work[metric.name]) for metric in METRICS
+    }
     return EngineSummary(
         engine,
         len(frame),
         len(at_work),
         float(frame.times[0]) if len(frame) else None,
         float(frame.times[-1]) if len(frame) else None,
-        {metric.name: figures_of(frame[metric.name], at_work[metric.name]) for metric in METRICS},
-        round(tokens.generated),
-        round(tokens.prompt),
+        figures,
+        None if figures["generation_tps"] is None else round(tokens.generated),
+        None if figures["prompt_tps"] is None else round(tokens.prompt),
     )
 
 

@@ -225,7 +225,7 @@ def _engine_row(engine: EngineSummary) -> tuple[str, ...]:
         rate(engine.figure("generation_tps", "busy_mean")),
         UNKNOWN if running is None else f"{running:,.1f}",
         percent(engine.figure("kv_cache_usage", "max")),
-        f"{engine.generated_tokens:,}",
+        _whole(engine.generated_tokens),
     )
 
 
@@ -298,9 +298,13 @@ def _tokens(summary: RunSummary) -> str:
     if not whole.samples:
         return "unknown: no stats line"
     return (
-        f"{whole.generated_tokens:,} generated, {whole.prompt_tokens:,} prompt tokens "
+        f"{_whole(whole.generated_tokens)} generated, {_whole(whole.prompt_tokens)} prompt tokens "
         f"computed ({whole.samples:,} samples, {whole.busy_samples:,} busy)"
     )
+
+
+def _whole(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number:,}"
 
 
 def _times(summary: RunSummary) -> str:

@@ -41,7 +41,8 @@ def _running(run: RunSummary) -> float | None:
 def _prompt_share(run: RunSummary) -> float | None:
     """Return the prompt tokens computed per generated token."""
     whole = run.all_engines
-    return whole.prompt_tokens / whole.generated_tokens if whole.generated_tokens else None
+    prompt, generated = whole.prompt_tokens, whole.generated_tokens
+    return prompt / generated if prompt is not None and generated else None
 
 
 def _generated_per_request(run: RunSummary) -> float | None:
