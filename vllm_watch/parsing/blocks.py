@@ -115,8 +115,8 @@ class LargeBlocks:
         shape = self._known.shape_of_all(text)
         if shape is None or (rows := shape.layout.read(text)) is None:
             return False
-        count, last = len(rows.stamps), scanner.stamp
-        times = scanner.see(scan, rows.stamps)
+        count, last = rows.lines, scanner.stamp
+        times = scanner.see_all(scan, rows.stamps)
         answers = [usual.answer for usual in self._forms]
         tables.count_all([last, *times], gaps.part(0, count), answers)
         scan.items += tables.take()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
+from vllm_watch.parsing.lineforms import view_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +61,9 @@ class Metric(NamedTuple):
 class Rows(NamedTuple):
     """The content of some lines, as columns."""
 
-    stamps: list[bytes]
+    lines: int
+    stamps: bytes
+    """The stamps of all lines, one after the other."""
     engines: array[int] | None
     """None if the lines name no engine."""
     columns: dict[str, array[float]]
@@ -119,9 +122,9 @@ class Layout:
         columns = self._columns(numbers, sizes)
         if columns is None:
             return None
-        stamps = [text[at : at + _STAMP_SIZE] for at in starts[:, self._stamp].tolist()]
+        stamps = view_of(text)(_STAMP_SIZE)[starts[:, self._stamp]].tobytes()
         engines = None if self._engine < 0 else array("q", numbers[:, self._engine].tobytes())
-        return Rows(stamps, engines, columns)
+        return Rows(count, stamps, engines, columns)
 
     def _days(self, numbers: Ints) -> bool:
         """Return whether each stamp is a time that exists in every year."""

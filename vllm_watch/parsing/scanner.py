@@ -8,7 +8,7 @@ and the search skips everything else.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vllm_watch.core.arithmetic import load_numpy
 from vllm_watch.core.dataclass import replace
@@ -132,12 +132,24 @@ class Scanner:
     def see(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
         """Note the stamps of lines; return their times, None if there is none."""
         times = self.clock.resolve_all(stamps)
+        self._note(scan, times, lambda at: stamps[at] or b"")
+        return times
+
+    def see_all(self, scan: Scan, stamps: bytes) -> list[float | None]:
+        """Do the same for stamps one after the other."""
+        times = self.clock.resolve_row(stamps)
+        self._note(scan, times, lambda at: stamps[at * STAMP_LENGTH : (at + 1) * STAMP_LENGTH])
+        return times
+
+    def _note(
+        self, scan: Scan, times: Sequence[float | None], stamp: Callable[[int], bytes]
+    ) -> None:
+        """Note the newest of some times, whose stamps `stamp` returns."""
         known = [time for time in times if time is not None]
         if known:
             newest = next(at for at in range(len(times) - 1, -1, -1) if times[at] is not None)
-            self.stamp, self._stamped = times[newest], (stamps[newest] or b"", self.clock.zone)
+            self.stamp, self._stamped = times[newest], (stamp(newest), self.clock.zone)
             scan.saw(max(known))
-        return times
 
     def end_error(self) -> None:
         """Prevent further lines from joining the newest error."""

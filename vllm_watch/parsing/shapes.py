@@ -106,8 +106,8 @@ class Shape:
         """Return many stats lines, none of them without a time."""
         engines = rows.engines
         if engines is None:
-            engines = array("q", [self.engine or 0]) * len(rows.stamps)
-        writers = (self.writer,) * len(rows.stamps) if self.writer else ()
+            engines = array("q", [self.engine or 0]) * rows.lines
+        writers = (self.writer,) * rows.lines if self.writer else ()
         return SampleTable(array("d", times), engines, rows.columns, writers=writers)  # type: ignore[arg-type]
 
     def sample(self, time: float, row: Sequence[bytes]) -> Sample:

@@ -210,16 +210,18 @@ class StampClock:
     def resolve_all(self, stamps: Sequence[bytes | None]) -> list[float | None]:
         """Return the same as `resolve` for stamps in file order, many of them at once."""
         known = [stamp for stamp in stamps if stamp is not None]
-        if len(known) < MANY_STAMPS:
-            return [None if stamp is None else self.resolve(stamp) for stamp in stamps]
-        times = self._resolve_many(b"".join(known), len(known))
+        times = self.resolve_row(b"".join(known))
         if len(known) == len(stamps):
             return times
         each = iter(times)
         return [None if stamp is None else next(each) for stamp in stamps]
 
-    def _resolve_many(self, stamps: bytes, count: int) -> list[float | None]:
-        """Return the times of stamps in a row, one hour after the other."""
+    def resolve_row(self, stamps: bytes) -> list[float | None]:
+        """Return the same for stamps one after the other; many of them one hour at a time."""
+        count = len(stamps) // _LENGTH
+        if count < MANY_STAMPS:
+            each = range(0, len(stamps), _LENGTH)
+            return [self.resolve(stamps[at : at + _LENGTH]) for at in each]
         import numpy as np  # only large blocks have so many, and these need it anyway
 
         text = np.frombuffer(stamps, np.uint8).reshape(count, _LENGTH)
