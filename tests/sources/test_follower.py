@@ -33,6 +33,25 @@ def test_chunks_say_where_they_stood(log: Path) -> None:
     assert first[0].identity == (log.stat().st_dev, log.stat().st_ino)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_lines_read_elsewhere_are_not_read_if_their_end_is_in_the_file(
+    log: Path, monkeypatch: pytest.MonkeyPatch, *, same: bool
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 16_384)
+    append(log, b"".join(b"line %05d\n" % number for number in range(3_000)))
+    plain = list(Follower(str(log)).read())
+    first, second, third, *rest = plain
+    tail = third.data[-64:] if same else b"x" * 64
+    known = {(third.identity, third.offset): module.Lines(len(third.data), tail)}
+    follower = Follower(str(log))
+    follower.elsewhere = lambda identity, offset: known.get((identity, offset))
+    passed = module.Chunk(third.identity, third.offset, b"", len(third.data))
+    assert passed.end == third.end == rest[0].offset
+    assert list(follower.read()) == [first, second, passed if same else third, *rest]
+    append(log, b"more\n")
+    assert lines_of(follower) == [b"more"]
+
+
 def test_a_file_that_appears_later(log: Path) -> None:
     follower = Follower(str(log))
     assert lines_of(follower) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
@@ -30,7 +31,7 @@ from vllm_watch.parsing.streams import MAIN, Streams
 from vllm_watch.parsing.timestamps import StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import clock_for
 from vllm_watch.sources.capture import capture_of
-from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.chunks import Chunk, Lines
 from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
@@ -227,9 +228,11 @@ class FileReader:
     def _news(self, chunk: Chunk) -> Iterator[News]:
         """Yield the records of a chunk for each server that writes into this file."""
         continued = self._continues(chunk)
-        self._progress = chunk.offset + len(chunk.data)
-        size, alone = len(chunk.data), not self._streams.name(MAIN)
-        parts = self._streams.read(chunk.data, continued=continued)
+        self._progress = chunk.end
+        size, alone = chunk.end - chunk.offset, not self._streams.name(MAIN)
+        parts = [(MAIN, b"")]
+        if not chunk.elsewhere:
+            parts = self._streams.read(chunk.data, continued=continued)
         if alone and self._streams.name(MAIN) and all(name != MAIN for name, _ in parts):
             parts.insert(0, (MAIN, b""))  # it has no lines here, but has a name from now on
         for name, lines in parts:
@@ -284,7 +287,7 @@ class FileReader:
         self, part: Part, lines: bytes, chunk: Chunk, clock: StampClock | None, *, continued: bool
     ) -> Scan:
         """Read lines of a chunk, or take over what another process read of them."""
-        if lines is not chunk.data:
+        if lines is not chunk.data and not chunk.elsewhere:
             self._end_ahead()  # names, or other loggers' prefixes, were removed from them
         elif self._helped and clock is not None:
             self._helped = False
@@ -292,11 +295,20 @@ class FileReader:
                 from vllm_watch.ingest.secondprocess import ahead_of
 
                 self._ahead = ahead_of(self.path, chunk, self._formats, clock)
+                if isinstance(self._follower, Follower) and not self._options.places:
+                    self._follower.elsewhere = partial(self._elsewhere, part)
         if self._ahead is not None and part.scanner is not None:
             scan = self._ahead.take(chunk, part.scanner)
             if scan is not None:
                 return scan
+        assert not chunk.elsewhere, "what was not read has been taken over"
         return part.scan(lines, clock, continued=continued)
+
+    def _elsewhere(self, part: Part, identity: tuple[int, int], offset: int) -> Lines | None:
+        """Return the lines that another process has read for a part."""
+        if self._ahead is None or part.scanner is None:
+            return None
+        return self._ahead.next(identity, offset, part.scanner)
 
     def _zone_news(self, source: str, part: Part, shift: float) -> Iterator[ZoneFound]:
         zone = part.zone
@@ -307,8 +319,8 @@ class FileReader:
     def _continues(self, chunk: Chunk) -> bool:
         """Return whether a chunk begins within the line that the chunk before it left open."""
         continued = self._unended == (chunk.identity, chunk.offset)
-        end = (chunk.identity, chunk.offset + len(chunk.data))
-        self._unended = None if chunk.data.endswith(b"\n") else end
+        whole = chunk.elsewhere or chunk.data.endswith(b"\n")
+        self._unended = None if whole else (chunk.identity, chunk.end)
         return continued
 
     def _clock(self, head: bytes, now: float) -> StampClock | None:

@@ -6,9 +6,9 @@ other process guesses, from the lines before it, the state of a scanner there
 (`parsing/scannerstate.py`), and passes on what it read with that guess. The reader compares the
 guess with its own state, and uses what was read only if both are equal. So the result is the same
 without such a process, or if it dies: a section that does not come in time is read by the reader
-alone, like all after it. The reader still reads all bytes and compares them with the log's
-fingerprint (`sources/document.py`), so it notices a truncation; then it ends the other process. It
-reads and never maps the file.
+alone, like all after it. Of the other lines the reader reads only the last bytes, and compares them
+and the log's fingerprint (`sources/document.py`), so it notices a truncation; then it ends the
+other process. It reads and never maps the file.
 """
 
 from __future__ import annotations
@@ -29,10 +29,19 @@ from vllm_watch.core.hints import TYPE_CHECKING, NoReturn, TypeAlias
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.scannerstate import Scanned, guess, scan_ahead, scanner_ahead, take_over
+from vllm_watch.parsing.scannerstate import (
+    Scanned,
+    guess,
+    scan_ahead,
+    scanner_ahead,
+    state_after,
+    take_over,
+)
+from vllm_watch.parsing.streams import Streams
 from vllm_watch.parsing.timestamps import StampClock, first_and_newest
 from vllm_watch.sources import chunks
-from vllm_watch.sources.chunks import Chunk, LineCutter
+from vllm_watch.sources.chunks import Chunk, LineCutter, Lines
+from vllm_watch.sources.document import TAIL
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -54,8 +63,8 @@ MOST_VAIN = 2
 PATIENCE = 1.0, 10.0
 """Limits of the seconds that the reader waits: as many as have passed since the last section."""
 
-Section: TypeAlias = "dict[tuple[int, int], Scanned]"
-"""What was read of a section: by offset and size of each chunk."""
+Section: TypeAlias = "dict[int, tuple[Lines, Scanned]]"
+"""What was read of a section: by the offset of each chunk."""
 
 
 class _Results(io.FileIO):
@@ -131,20 +140,32 @@ class Ahead:
         self._section: Section = {}
         self._vain = 0
 
+    def next(self, identity: tuple[int, int], offset: int, scanner: Scanner) -> Lines | None:
+        """Return the next lines if they need not be read: `take` returns their content."""
+        block = chunks.block_of(offset)
+        if self._pipe is None or self._place != (identity, offset):
+            return None
+        if not self._board.is_claimed(block):
+            return None
+        if self._stop <= block:
+            self._receive(block)
+        lines, scanned = self._section.get(offset, (None, None))
+        return None if scanned is None or state_after(scanner, scanned) is None else lines
+
     def take(self, chunk: Chunk, scanner: Scanner) -> Scan | None:
         """Return the next chunk as `scanner` would read it, None if `scanner` must read it."""
         if self._pipe is None or self._place != (chunk.identity, chunk.offset):
             self.close()
             return None
-        end = chunk.offset + len(chunk.data)
-        self._place = chunk.identity, end
-        block = (end - 1) // chunks.BLOCK
+        self._place = chunk.identity, chunk.end
+        block = (chunk.end - 1) // chunks.BLOCK
         if not self._board.is_claimed(block):
             return None
         if self._stop <= block:
             self._receive(block)
-        scanned = self._section.pop((chunk.offset, len(chunk.data)), None)
-        scan = None if scanned is None else take_over(scanner, scanned)
+        lines, scanned = self._section.pop(chunk.offset, (None, None))
+        same = lines is not None and lines.size == chunk.end - chunk.offset
+        scan = take_over(scanner, scanned) if scanned is not None and same else None
         if scan is None:
             self._section = {}
         else:
@@ -229,7 +250,7 @@ def _sections(
     if stamp is not None:
         scanner.clock.resolve(stamp)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    status = os.fstat(descriptor)
+    status, streams = os.fstat(descriptor), Streams(scanner.formats.unwrapper)
     if (status.st_dev, status.st_ino) != first.identity:
         return
     while blocks := board.claim():
@@ -238,7 +259,11 @@ def _sections(
         section: Section = {}
         if before is not None and guess(scanner, before.data[before.data.find(b"\n") + 1 :]):
             for chunk in pieces:
-                section[chunk.offset, len(chunk.data)] = scan_ahead(scanner, chunk.data)
+                data = chunk.data
+                if any(lines is not data for _, lines in streams.read(data)):
+                    return  # the reader has to remove names, or other loggers' prefixes
+                scanned = scan_ahead(scanner, data)
+                section[chunk.offset] = Lines(len(data), data[-TAIL:]), scanned
         yield blocks.stop, section
 
 

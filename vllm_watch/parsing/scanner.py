@@ -52,7 +52,7 @@ class Scanner:
 
         `large`: the log is so long that reading large blocks pays from the start.
         """
-        self._formats = formats
+        self.formats = formats
         self.clock = clock
         self._twin = twin
         self._access = AccessCounter(formats.access)
@@ -88,7 +88,7 @@ class Scanner:
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
             removed: list[Removed] = []
-            text = plain = self._formats.unwrapper.plain(block)
+            text = plain = self.formats.unwrapper.plain(block)
             if len(text) >= SIFTED and not self.within:
                 from vllm_watch.parsing.smallsieve import left_of
 
@@ -104,7 +104,7 @@ class Scanner:
 
     def _read_beside(self, scan: Scan, text: bytes) -> None:
         """Append the records made from many lines: steps, answered requests."""
-        steps, requests = self._formats.iterations, self._requests
+        steps, requests = self.formats.iterations, self._requests
         if steps is not None and steps.contains in text:
             table = steps.read(text, self.clock)
             scan.items += [] if table is None else [table]
@@ -119,9 +119,9 @@ class Scanner:
         from vllm_watch.parsing.sieve import Sieve
 
         if self._large is None:
-            self._known = KnownLines(self._formats, self._dull, self._bare.is_plain)
+            self._known = KnownLines(self.formats, self._dull, self._bare.is_plain)
             sieve = Sieve(self._access, self._bare.is_plain)
-            self._large = LargeBlocks(self, self._formats.unwrapper, sieve, self._known)
+            self._large = LargeBlocks(self, self.formats.unwrapper, sieve, self._known)
         return self._large
 
     @property
@@ -238,12 +238,12 @@ class Scanner:
         walk.envelopes += 1
         if walk.envelopes > MOST_ENVELOPES:
             return walk.line_end
-        envelope = self._formats.envelope.read(block[head:end])
+        envelope = self.formats.envelope.read(block[head:end])
         if envelope is None:
             return end
         stamp, time = self.stamp, self._time(walk.scan, envelope.stamp)
         whole = block[end : min(walk.line_end, end + LONGEST_MESSAGE)]
-        if self._formats.is_opaque(envelope.file, whole):
+        if self.formats.is_opaque(envelope.file, whole):
             self._pass_opaque(walk, position, stamp, time)
             walk.scan.stats_like -= block.count(STATS_LIKE, end, walk.line_end)
             self._learn(walk, (head, end), envelope, None)
@@ -262,7 +262,7 @@ class Scanner:
                 walk.scan.stats_like -= STATS_LIKE in message
                 self._heads.learn(block, (walk.line_start, head, end), envelope)
         elif STATS_LIKE in whole:  # counted each time: never known as a line without information
-            cut = self._formats.is_cut(envelope.file, whole)
+            cut = self.formats.is_cut(envelope.file, whole)
             walk.scan.damaged += cut
             walk.scan.stats_like -= cut
         elif head == walk.line_start:
@@ -320,7 +320,7 @@ class Scanner:
         for anchor in ANCHOR.finditer(body):
             start = max(0, anchor.end() - LONGEST_HEAD)
             head = body[start : anchor.end()]
-            envelope = self._formats.envelope.read(head)
+            envelope = self.formats.envelope.read(head)
             if envelope is not None:
                 return body[:start] + without_escapes(head)[: envelope.start]
         return body
@@ -330,16 +330,16 @@ class Scanner:
         if b"\x1b" in body:
             body = without_escapes(body)
         body = body.rstrip(b"\r\n \x00")
-        stats = self._formats.stats_of(envelope.file, body)
+        stats = self.formats.stats_of(envelope.file, body)
         if stats is not None:
             writer = envelope.process if envelope.process[-1:].isdigit() else ""
             return Sample(time, stats.engine or 0, stats.values, writer=writer)
-        companion = self._formats.companion_of(envelope.file, body)
+        companion = self.formats.companion_of(envelope.file, body)
         if companion is not None:
             from vllm_watch.parsing.latencyline import companion_record
 
             return companion_record(companion, time)
-        event = self._error(envelope, body, time, self._formats.event_of(envelope, body, time))
+        event = self._error(envelope, body, time, self.formats.event_of(envelope, body, time))
         return replace(event, twin=True) if event is not None and self._twin else event
 
     def _error(

@@ -100,8 +100,8 @@ def guess(scanner: Scanner, lines: bytes) -> bool:
     return True
 
 
-def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
-    """Return the content of a block as if the scanner had read it, None if it would differ."""
+def state_after(scanner: Scanner, scanned: Scanned) -> Carried | None:
+    """Return the state of a scanner after a block, None if it would read the block differently."""
     before, after, own = scanned.before, scanned.after, carried_of(scanner)
     error, newest = own.traceback.error, own.clock.newest
     if before.traceback.error == UNKNOWN_ERROR:
@@ -116,7 +116,13 @@ def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
     # In a zone without summer time, the time of a stamp does not depend on the stamps before it.
     if isinstance(scanner.clock.zone.tz, timezone):
         before = before._replace(clock=before.clock._replace(newest=newest))
-    if before != own:
+    return after if before == own else None
+
+
+def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
+    """Return the content of a block as if the scanner had read it, None if it would differ."""
+    after, newest = state_after(scanner, scanned), scanner.clock.newest
+    if after is None:
         return None
     _carry(scanner, after)
     scanner.clock.reached(newest)

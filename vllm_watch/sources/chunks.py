@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import NamedTuple, TypeAlias
 
 BLOCK = 4 << 20
 """Bytes per read: large enough that most of the time goes into searching."""
@@ -28,6 +29,26 @@ class Chunk:
     """Where the piece begins in the file."""
     data: bytes
     """Whole lines; only the last chunk of a finished file may lack the newline."""
+    elsewhere: int = 0
+    """Bytes of whole lines that another process has read; then `data` is empty."""
+
+    @property
+    def end(self) -> int:
+        """Where the piece ends in the file."""
+        return self.offset + (self.elsewhere or len(self.data))
+
+
+class Lines(NamedTuple):
+    """Whole lines that another process has read."""
+
+    size: int
+    """Their bytes."""
+    tail: bytes
+    """The last of them."""
+
+
+Elsewhere: TypeAlias = Callable[["tuple[int, int]", int], "Lines | None"]
+"""Returns what another process has read of a file from an offset on, None if it need be read."""
 
 
 class LineCutter:
@@ -58,6 +79,11 @@ class LineCutter:
             yield Chunk(self.identity, self.offset - len(rest), rest)
 
 
+def block_of(offset: int) -> int:
+    """Return the number of the block with which reading from `offset` on ends."""
+    return (offset + min(NEAR, BLOCK // 2)) // BLOCK
+
+
 def block_end(descriptor: int, offset: int) -> int:
     """Return up to where a block is to be read from `offset` on.
 
@@ -68,6 +94,6 @@ def block_end(descriptor: int, offset: int) -> int:
         OSError: the file cannot be read.
     """
     near = min(NEAR, BLOCK // 2)
-    end = (offset + near) // BLOCK * BLOCK + BLOCK
+    end = (block_of(offset) + 1) * BLOCK
     last = os.pread(descriptor, near, end - near)
     return end - near + last.rfind(b"\n") + 1 if len(last) == near and b"\n" in last else end

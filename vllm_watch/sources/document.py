@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 
 from vllm_watch.sources import chunks
-from vllm_watch.sources.chunks import Chunk, LineCutter
+from vllm_watch.sources.chunks import Chunk, LineCutter, Lines
 
 HEAD = 4096
 """Bytes of the beginning kept as a fingerprint."""
@@ -111,6 +111,21 @@ class Document:
             self.head += data[: HEAD - len(self.head)]
         self.tail = (self.tail + data[-TAIL:])[-TAIL:]
         yield from self._cutter.feed(data)
+
+    def pass_over(self, descriptor: int, lines: Lines) -> Chunk | None:
+        """Count the next lines as read, without reading them; None if they are not in the file.
+
+        Raises:
+            OSError: the file cannot be read now.
+        """
+        begin, end = self.offset, self.offset + lines.size
+        size = len(lines.tail)
+        same = not self.rest and os.pread(descriptor, size, end - size) == lines.tail
+        if not same or not self.fits(descriptor):
+            return None
+        self.tail = (self.tail + lines.tail)[-TAIL:]
+        self._cutter.offset = end
+        return Chunk(self._cutter.identity, begin, b"", lines.size)
 
     def finish(self) -> Iterator[Chunk]:
         """Yield the last line even if it lacks its newline: nothing more is expected."""

@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterator
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.sources import chunks
-from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.chunks import Chunk, Elsewhere
 from vllm_watch.sources.compressed import ArchiveError
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import Document, ReplacedError
@@ -90,6 +90,8 @@ class Follower:
         """One line about why it cannot be read now, None while it can."""
         self.trouble_since: float | None = None
         """Wall clock at which `trouble` began."""
+        self.elsewhere: Elsewhere = lambda _identity, _offset: None
+        """What another process has read at the first look, and need not be read."""
         self._start = start
         self._options = options or FollowOptions()
         self._companion = companion
@@ -310,7 +312,8 @@ class Follower:
         for held in self._held():
             if held.file is found.file:
                 held.document, held.until = found.document, self._linger()
-        yield from found.read(self._documents)
+        # It may be set while the first lines are read.
+        yield from found.read(self._documents, lambda *place: self.elsewhere(*place))
 
     def _change_over(self, file: OpenFile) -> None:
         """Follow `file` from here on; the file before it stays open for its writer."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.sources import chunks
-from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.chunks import Chunk, Elsewhere
 from vllm_watch.sources.compressed import ArchiveError, ArchiveStream, is_compressed
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import HEAD, Document, Identity, ReplacedError, beginning
@@ -53,8 +53,8 @@ class UnreadFile:
     """The document it continues; None if it is empty."""
     file: OpenFile | ArchiveStream
 
-    def read(self, documents: Documents) -> Iterator[Chunk]:
-        """Yield its unread lines.
+    def read(self, documents: Documents, elsewhere: Elsewhere) -> Iterator[Chunk]:
+        """Yield its unread lines; what `elsewhere` knows is not read.
 
         Raises:
             OSError: no more of it can be read.
@@ -63,11 +63,28 @@ class UnreadFile:
         document = self.document
         if document is None:
             return
-        while data := self._more(document):
-            yield from documents.finish_before(document)
-            yield from document.take(data)
+        while True:
+            if chunk := self._passed(document, elsewhere):
+                yield from documents.finish_before(document)
+                yield chunk
+            elif data := self._more(document):
+                yield from documents.finish_before(document)
+                yield from document.take(data)
+            else:
+                break
         if isinstance(self.file, ArchiveStream):
             document.identity = None
+
+    def _passed(self, document: Document, elsewhere: Elsewhere) -> Chunk | None:
+        """Return the next lines if they need not be read."""
+        if isinstance(self.file, ArchiveStream):
+            return None
+        lines = elsewhere(self.file.identity, document.offset)
+        if lines is None:
+            return None
+        with contextlib.suppress(GoneError):
+            return document.pass_over(self.file.descriptor(), lines)
+        return None
 
     def _more(self, document: Document) -> bytes:
         if isinstance(self.file, ArchiveStream):
