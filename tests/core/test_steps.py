@@ -14,8 +14,8 @@ from tests.serverlog import NAME, begun, busy, line, ready
 from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.core.news import Block, ZoneFound
-from vllm_watch.core.records import Event
-from vllm_watch.core.steps import COUNTS, Steps, StepTable, second_of
+from vllm_watch.core.records import COUNTS, Event, StepTable
+from vllm_watch.core.steps import Steps, second_of
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import Ingest
 from vllm_watch.parsing import scanner

@@ -13,8 +13,8 @@ from tests.serverlog import stats
 from tests.summaries import summary_of
 from vllm_watch.config import Settings
 from vllm_watch.core.configuration import ServerConfiguration
+from vllm_watch.core.records import COUNTS
 from vllm_watch.core.run import Run
-from vllm_watch.core.steps import COUNTS
 from vllm_watch.health.plan import Planner
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.health.spans import AlertSpan

@@ -16,8 +16,7 @@ from textual.widgets import Static
 from tests.logs import at, log_of
 from tests.tui.screens import all_read, monitor_of, replay_app, until
 from vllm_watch.core.news import Block
-from vllm_watch.core.records import Sample
-from vllm_watch.core.steps import StepTable
+from vllm_watch.core.records import Sample, StepTable
 from vllm_watch.core.store import Store
 from vllm_watch.health.finding import Finding
 from vllm_watch.tui.commonstart import with_common_start

@@ -201,7 +201,7 @@ def _first_constructor(cls: Any, given: Mapping[str, Any], *, frozen: bool) -> C
 
 def _making(cls: Any, given: Mapping[str, Any]) -> _Making:
     """Return what the first objects of a class are made from."""
-    names = cls.__match_args__
+    names, inside = cls.__match_args__, vars(cls)
     defaults: dict[str, Any] = {}
     factories: list[tuple[str, Callable[[], Any]]] = []
     for name, value in given.items():
@@ -216,7 +216,7 @@ def _making(cls: Any, given: Mapping[str, Any]) -> _Making:
         defaults,
         factories,
         frozenset(cls.__slots__).difference(names),
-        {name: vars(cls)[name].__set__ for name in cls.__slots__},
+        {name: inside[name].__set__ for name in cls.__slots__},
         len({*names, *defaults, *dict(factories)}),
         hasattr(cls, "__post_init__"),
     )

@@ -11,8 +11,9 @@ from vllm_watch.core.columns import shifted
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.recorded import EngineRow, GpuRow
-from vllm_watch.core.steps import StepTable
 
+COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
+"""Counts of a step in a line: requests and tokens of prompts, requests and tokens of answers."""
 FieldValue: TypeAlias = "str | int | float | bool | dict[str, object] | None"
 
 
@@ -200,6 +201,35 @@ class RequestTable:
                 {route: column[at] for route, column in self.failing.items() if column[at]},
                 self.run,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class StepTable:
+    """Lines of iteration details in file order; all columns have the length of `times`."""
+
+    times: array[float]
+    """Epoch seconds of each line's stamp, whole seconds."""
+    engines: array[int]
+    columns: Mapping[str, array[int]]
+    """`COUNTS` of each step."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def seconds(self) -> Iterator[tuple[float, int, dict[str, array[int]]]]:
+        """Yield each second of each engine with the counts of its steps."""
+        begin = 0
+        for at in range(1, len(self) + 1):
+            if at < len(self) and self.times[at] == self.times[begin]:
+                continue
+            for engine in dict.fromkeys(self.engines[begin:at]):
+                places = [p for p in range(begin, at) if self.engines[p] == engine]
+                counts = {
+                    name: array("q", [column[p] for p in places])
+                    for name, column in self.columns.items()
+                }
+                yield self.times[begin], engine, counts
+            begin = at
 
 
 @dataclass(frozen=True, slots=True)

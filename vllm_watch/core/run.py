@@ -13,13 +13,15 @@ from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.origin import Origin
 from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
-from vllm_watch.core.steps import Steps, second_of
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
+
+if TYPE_CHECKING:
+    from vllm_watch.core.steps import Steps
 
 MOST_EVENTS = 2_000
 """Events kept per run; beyond that, the oldest ordinary ones are dropped."""
@@ -165,6 +167,8 @@ class Run:
 
     def add_steps(self, time: float, engine: int, counts: Mapping[str, array[int]]) -> None:
         """Add the steps of an engine in one second."""
+        from vllm_watch.core.steps import Steps, second_of
+
         known = self.configuration
         row = second_of(counts, known.max_num_batched_tokens, known.max_num_seqs)
         self.steps.setdefault(engine, Steps()).add(time, row, bounded=self.keep is not None)

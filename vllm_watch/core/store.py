@@ -38,9 +38,9 @@ from vllm_watch.core.records import (
     SampleTable,
     Stage,
     Stamps,
+    StepTable,
 )
 from vllm_watch.core.run import Run
-from vllm_watch.core.steps import StepTable
 
 if TYPE_CHECKING:
     from vllm_watch.core.benchmark import Benchmark

@@ -13,11 +13,9 @@ from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.figures import short_time
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
-from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import with_advice
-from vllm_watch.health.recordedsignals import SHOWN
 from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule
 from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
@@ -32,6 +30,15 @@ _WHOLE = frozenset(
     }
 )
 """Signals from the start-up that are whole numbers."""
+_SHOWN: Mapping[str, str] = {
+    **dict.fromkeys(("utilization", "memory_share", "difference", "budget_share"), "percent"),
+    **dict.fromkeys(("step_time", "step_usual"), "time"),
+    **dict.fromkeys(("ttft_value", "itl_value", "queue_value"), "time"),
+    **dict.fromkeys(("ttft_target", "itl_target", "queue_target"), "time"),
+    "power_w": "watt",
+    "temperature_c": "degrees",
+}
+"""Formats of signals that are not metrics of the catalogue; others are plain numbers."""
 
 
 def alert_finding(
@@ -121,9 +128,8 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
     words |= in_words(values)
     if "kv_override" in case.facts:
         words["kv_override"] = f"{case.facts['kv_override']:.0f}"
-    reasons = refusals_of(run, time) if rule.scope == "answers" else []
     words["of_answered"] = _of_answered(values)
-    words["reasons"] = "".join(f"; {refusal_words(one, run.configuration)}" for one in reasons[:3])
+    words["reasons"] = _reasons(run, time) if rule.scope == "answers" else ""
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
     words["limit"] = _limit_text(rule, case.settings.health)
@@ -139,6 +145,14 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
         words |= {"least": f"{min(ran):.0f}", "most": f"{max(ran):.0f}"}
         words["mean"] = f"{sum(ran) / len(ran):.0f}"
     return words
+
+
+def _reasons(run: Run, time: float) -> str:
+    """Return why requests were refused, the most frequent reasons first."""
+    from vllm_watch.core.refusals import refusal_words, refusals_of
+
+    reasons = refusals_of(run, time)[:3]
+    return "".join(f"; {refusal_words(one, run.configuration)}" for one in reasons)
 
 
 def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
@@ -326,7 +340,7 @@ class Words(dict[str, str]):
 def shown_value(metric: str, value: float) -> str:
     """Return a value as a person reads it: per cent for ratios, thousands separated."""
     if metric not in METRIC_BY_NAME:
-        return _shown_signal(SHOWN.get(metric, ""), value)
+        return _shown_signal(_SHOWN.get(metric, ""), value)
     kind = METRIC_BY_NAME[metric].kind
     if kind == "ratio":
         return f"{value * 100:.0f} %"

@@ -26,16 +26,15 @@ from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.evaluators import are_few, few_rows
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.recordedsignals import RecordedSignals
 from vllm_watch.health.restarts import FACTS, MOST_ROWS, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.rounds import Row, row_of
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 from vllm_watch.health.startupfacts import startup_facts
-from vllm_watch.health.stepalerts import StepAlerts
 
 if TYPE_CHECKING:
     from vllm_watch.health.finding import Finding
-
+    from vllm_watch.health.recordedsignals import RecordedSignals
+    from vllm_watch.health.stepalerts import StepAlerts
 
 _Parts = Sequence[tuple[int, Series, int]]
 """Engines, their samples, and the index of the first one to judge."""
@@ -76,11 +75,11 @@ class Judgement:
         self._lines_read = -1
         self._engines: dict[int, Marks[EngineState]] = {}
         self._server: Marks[ServerState] = Marks(ServerState(plan))
-        self.recorded = RecordedSignals()
-        """Makes signals of the rows recorded beside the log."""
+        self.recorded: RecordedSignals | None = None
+        """Makes signals of the rows recorded beside the log, None before the first of them."""
         self._recorded: dict[tuple[str, int], Watches] = {}
         self._answers = AnswerAlerts()
-        self._step_alerts = StepAlerts()
+        self._step_alerts: StepAlerts | None = None  # few logs have steps
         self._changes = 0
         """Grows with every change of an alert."""
         self._sorted: tuple[int, list[AlertSpan]] = (-1, [])
@@ -105,7 +104,7 @@ class Judgement:
             whole = self._server.state.alerts
             lists = [marks.state.watches.spans for marks in self._engines.values()]
             lists += [whole.watches.spans, *[one.spans for one in self._recorded.values()]]
-            lists += [whole.silences, self._answers.spans, self._step_alerts.spans]
+            lists += [whole.silences, *[a.spans for a in (self._answers, self._step_alerts) if a]]
             self._sorted = self._changes, sorted(chain(*lists), key=attrgetter("fired"))
         return self._sorted[1]
 
@@ -201,7 +200,11 @@ class Judgement:
     def extend(self) -> bool:
         """Judge everything new or changed; return whether there was anything."""
         beside = self._answers.advance(self.run, self.plan)
-        beside |= self._step_alerts.advance(self.run, self.plan)
+        if self.run.steps:
+            from vllm_watch.health.stepalerts import StepAlerts
+
+            self._step_alerts = self._step_alerts or StepAlerts()
+            beside |= self._step_alerts.advance(self.run, self.plan)
         self._changes += beside
         changed = self._extend_rows() or beside
         self.revision += changed
@@ -318,8 +321,7 @@ class Judgement:
         key = min([(changed, FACTS), *[(series[e].times[row], e) for e, row in news.items()]])
 
         def gone(state: ServerState) -> bool:
-            folded = [(e, one.folded) for e, one in series.items() if one.folded]
-            return any(rows > state.rows.get(e, 0) for e, rows in folded)
+            return any(one.folded > state.rows.get(e, 0) for e, one in series.items())
 
         if gone(marks.oldest):
             marks.forget([gone(state) for state in marks.states])

@@ -14,8 +14,8 @@ from itertools import chain
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.news import (
     Block,
     CompanionBlock,
@@ -48,6 +48,9 @@ from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.statefindings import PASSING
 from vllm_watch.health.trends import Trends
+
+if TYPE_CHECKING:
+    from vllm_watch.core.crashloop import CrashLoop, Death
 
 _OVER = frozenset({"dead", "stopped", "ended", "finished", "no-stats"})
 """States after which no sample follows."""
@@ -155,6 +158,10 @@ class Monitor:
             if not begin <= row.time < end:
                 continue
             judgement, recording = self._extended(server, run), server.recording
+            if judgement.recorded is None:
+                from vllm_watch.health.recordedsignals import RecordedSignals
+
+                judgement.recorded = RecordedSignals()
             signals = judgement.recorded
             if isinstance(row, EngineRow):
                 found = signals.of_engine(row, run, recording, judgement.plan.settings)
@@ -302,6 +309,10 @@ class Monitor:
         """Return the crash loop that ends with `run`, or with the one before it."""
         health = self.settings.health
         before = [one for one in reversed(server.runs) if one.number < run.number]
+        if not before and state.name != "dead":
+            return None
+        from vllm_watch.core.crashloop import Death, crash_loop
+
         deaths: Iterator[Death | None] = (self._death(one) for one in before)
         if state.name == "dead" and state.since is not None:
             now = Death(state, state.since, ready_at(run) is not None)
@@ -310,6 +321,8 @@ class Monitor:
 
     def _death(self, run: Run) -> Death | None:
         """Return how an earlier run died, None if it did not; cached, since it is over."""
+        from vllm_watch.core.crashloop import Death
+
         evidence = (len(run.moments), run.text, run.newest_stamp)
         known = run.memo.get("death")
         if known is None or known[0] != evidence:

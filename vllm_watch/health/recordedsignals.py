@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 
 from vllm_watch.config import Settings
@@ -186,18 +185,6 @@ def _at(table: Table, name: str, time: float) -> float | None:
     return before + (after - before) * (time - table.times[index]) / width
 
 
-SHOWN: Mapping[str, str] = {
-    "utilization": "percent",
-    "memory_share": "percent",
-    "difference": "percent",
-    "budget_share": "percent",
-    "step_time": "time",
-    "step_usual": "time",
-    "power_w": "watt",
-    "temperature_c": "degrees",
-    **{f"{short}_{part}": "time" for short in _SHORT.values() for part in ("value", "target")},
-}
-"""Formats of signals that are not metrics of the catalogue; others are plain numbers."""
 SIGNALS = frozenset(
     {
         *("recorded_only", "counter_difference", "throttled", "utilization", "memory_share"),

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.recorded import EngineRow, GpuRow
-from vllm_watch.core.records import Amendment, Event, Item, Stamps, moved
+from vllm_watch.core.records import Amendment, Event, Item, Stamps, StepTable, moved
 from vllm_watch.core.runs import RunCounter
-from vllm_watch.core.steps import StepTable
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats

@@ -14,7 +14,7 @@ from functools import partial
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import broken, compiled, lazy
-from vllm_watch.core.steps import COUNTS
+from vllm_watch.core.records import COUNTS
 from vllm_watch.parsing import iterations, requestlines
 from vllm_watch.parsing.envelope import GROUPS as ENVELOPE_GROUPS
 from vllm_watch.parsing.envelope import EnvelopeReader

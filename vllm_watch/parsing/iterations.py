@@ -6,7 +6,7 @@ from array import array
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.steps import COUNTS, StepTable
+from vllm_watch.core.records import COUNTS, StepTable
 from vllm_watch.parsing.envelope import LONGEST_HEAD
 from vllm_watch.parsing.timestamps import StampClock
 
