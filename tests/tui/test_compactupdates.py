@@ -173,7 +173,7 @@ async def test_while_a_terminal_does_not_keep_up_nothing_is_drawn_and_then_the_n
 async def test_the_first_frame_is_sent_once_and_style_sheets_are_parsed_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not first an empty screen, then one whose panes still move; nor the default theme's."""
+    """Not first an empty screen, or one without charts; nor the default theme's."""
     sent: list[object] = []
     parsed: list[object] = []
     show, reparse = VllmWatch._display, Stylesheet.reparse
@@ -183,6 +183,7 @@ async def test_the_first_frame_is_sent_once_and_style_sheets_are_parsed_once(
             sent.append(renderable)
         show(app, screen, renderable)
 
+    monkeypatch.setattr("vllm_watch.tui.app.PATIENCE", 60.0)  # until the log was read
     monkeypatch.setattr(VllmWatch, "_display", noting)
     monkeypatch.setattr(Stylesheet, "reparse", lambda sheet: parsed.append(reparse(sheet)))
     app = live(Wall(), log_of("h100_optimised"))
@@ -190,7 +191,11 @@ async def test_the_first_frame_is_sent_once_and_style_sheets_are_parsed_once(
         await until(pilot, lambda: sent != [])
         await pilot.pause()
         await pilot.pause()
-        assert type(sent[0]) is LayoutUpdate
+        first = sent[0]
+        assert type(first) is LayoutUpdate
+        text = "\n".join(strip.text for line in first.strips for strip in line)
+        for title in ("tok/s", "KV cache", "Requests", "Time per token"):
+            assert f"╭─ {title} " in text
         assert sum(type(one) is LayoutUpdate for one in sent) == 1
         assert app.theme == THEME.name
         assert parsed == []

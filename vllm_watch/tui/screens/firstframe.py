@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.screen import Screen
 
+from vllm_watch.tui.widgets.chartpane import ChartPane
+
 
 class FirstFrame(Screen[None]):
     """A screen that can wait for what it shows before it sends anything."""
@@ -12,6 +14,8 @@ class FirstFrame(Screen[None]):
     """Whether drawing waits: the first look at the logs is about to end."""
     _assembling = False
     """Whether the first frame is drawn, but not sent yet."""
+    _turns = 20
+    """Turns of the event loop that the charts have to be mounted."""
 
     def draw(self) -> None:
         """Show the moment."""
@@ -24,6 +28,13 @@ class FirstFrame(Screen[None]):
         self.call_after_refresh(self._send)
 
     def _send(self) -> None:
+        self._turns -= 1
+        charts = [chart for chart in self.query(ChartPane) if chart.display]
+        if self._turns and not all(chart.size for chart in charts):
+            self.call_after_refresh(self._send)
+            return
+        for chart in charts:
+            chart.redraw()  # its message about the size may not have come yet
         self._assembling = False
         self._compositor_refresh()
 
