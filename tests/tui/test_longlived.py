@@ -10,14 +10,15 @@ import pytest
 
 from vllm_watch.core.news import LogFound
 from vllm_watch.core.store import Store
-from vllm_watch.tui.longlived import GROWN, LongLived
+from vllm_watch.tui.longlived import GROWN, SHARE, LongLived
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    frozen = gc.get_freeze_count()
+    frozen, threshold = gc.get_freeze_count(), gc.get_threshold()
     yield
     gc.enable()
+    gc.set_threshold(*threshold)
     if not frozen:
         gc.unfreeze()
 
@@ -76,6 +77,25 @@ def test_what_was_left_out_and_became_garbage_is_found_in_the_end() -> None:
         store.apply(LogFound(name))
         lasting.settle(store)
     assert gone() is None
+    assert more
+
+
+def test_the_more_objects_stay_the_rarer_are_collections() -> None:
+    gc.unfreeze()
+    gc.disable()
+    gc.set_threshold(10_000_000, 7, 9)
+    LongLived().settle(Store())
+    assert gc.get_threshold() == (10_000_000, 7, 9), "never sooner than before"
+    gc.disable()
+    gc.set_threshold(100, 7, 9)
+    LongLived().settle(Store())
+    few = gc.get_threshold()[0]
+    assert few == pytest.approx(gc.get_freeze_count() / SHARE, rel=0.01)
+    gc.disable()
+    gc.set_threshold(100, 7, 9)
+    more = [[index] for index in range(4_000 * SHARE)]
+    LongLived().settle(Store())
+    assert few + 3_000 < gc.get_threshold()[0] < few + 5_000
     assert more
 
 
