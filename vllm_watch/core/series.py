@@ -48,6 +48,7 @@ class Series(Columns):
         "_newest",
         "_origin",
         "_ready",
+        "_slack",
         "amended",
         "first_held",
         "folded",
@@ -69,6 +70,7 @@ class Series(Columns):
         """
         super().__init__()
         self._keep = keep
+        self._slack = math.inf if keep is None else keep.slack
         self._buckets = Buckets(keep or Keep(), RATES)
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
@@ -233,7 +235,7 @@ class Series(Columns):
             return
         fine = len(self.times) - self.thinned
         old = bisect_left(self.times, before, self.thinned) - self.thinned
-        if old and (old == fine or old >= self._keep.slack):
+        if old and (old == fine or old >= self._slack):
             self._fold(old)
 
     def coarsen(self) -> None:
@@ -271,7 +273,7 @@ class Series(Columns):
         """Merge samples into buckets once enough of them are old, or there are too many."""
         keep = self._keep
         spare = len(self.times) - self.thinned - _CADENCE_OF
-        if keep is None or spare < keep.slack:
+        if keep is None or spare < self._slack:
             return
         present = self.now or 0.0
         waiting = self.thinned + keep.slack
@@ -279,7 +281,7 @@ class Series(Columns):
             old = bisect_left(self.times, present - keep.full_seconds, waiting) - self.thinned
             self._fold(min(old, spare))
         over = len(self.times) - self.thinned - keep.full_samples
-        if over >= keep.slack:
+        if over >= self._slack:
             self._fold(min(over, spare))
 
     def _fold(self, count: int) -> None:

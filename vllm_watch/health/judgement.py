@@ -380,9 +380,9 @@ class Judgement:
             if len(known) != len(places):
                 known = [row_of(one.times[at], engine, one.row(at)) for at in places]
             rows += known
+        facts = self.facts if state.steps_taken == len(self.steps) else None
         for row in sorted(rows, key=itemgetter(0, 1)):
-            told = state.steps_taken == len(self.steps)
-            state.alerts.step(row, self.facts if told else self._take_facts(state, row.time))
+            state.alerts.step(row, self._take_facts(state, row.time) if facts is None else facts)
 
     def _advance_server(self, state: ServerState, parts: _Parts) -> None:
         import numpy as np

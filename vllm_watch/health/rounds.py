@@ -140,7 +140,8 @@ class Rounds:
 
     def silent(self, time: float) -> list[tuple[int, float]]:
         """Return the engines that had work and are silent for too long; since when."""
-        watch, floor = self.settings.watch, self.settings.watch.stalled_floor_seconds
+        watch = self.settings.watch
+        floor = watch.stalled_floor_seconds
         if time - self._oldest <= floor:
             return []
         self._oldest = min(engine.newest.time for engine in self.engines.values())

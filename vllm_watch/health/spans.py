@@ -229,7 +229,7 @@ class Watches:
             self._facts = facts
             self.unsettle()
         judged = self._of_rounds and [one for one in self._of_rounds if one.judges(value_of)]
-        if self._is_open or judged or (idle and self.holds) or not _hold(self._limits, value_of):
+        if self._is_open or (idle and self.holds) or not _hold(self._limits, value_of):
             guards = tuple(
                 [
                     self._step_rule(rule, time, value_of, idle=idle)
@@ -244,6 +244,9 @@ class Watches:
             if guards != self._guards:
                 self._guards, self._is_open = guards, None in guards
                 self._limits = _joined(guards, by_facts=facts is not None)
+        else:
+            for rule in judged:
+                self._step_rule(rule, time, value_of, idle=idle)
         self.row += 1
 
     def _step_rule(
