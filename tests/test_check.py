@@ -63,7 +63,7 @@ def test_a_capture_that_ended_is_critical(
         (lambda now: log.busy(now - 3, kv=99.0), 3, 2, ["VLLM CRITICAL", "KV cache full: 99 %"]),
         (lambda now: log.busy(now - 99) + log.idle(now - 89), 89, 0, ["VLLM OK", "idle"]),
         (lambda now: "", 120, 0, ["VLLM OK", "ready: no stats line yet"]),
-        (lambda now: log.busy(now - 60), 60, 2, ["VLLM CRITICAL", "Stalled, 3 requests running"]),
+        (lambda now: log.busy(now - 60), 60, 2, ["VLLM CRITICAL", "Stalled, 3 running"]),
         (lambda now: log.busy(now - 60) + log.stopped(now - 50), 50, 2, ["CRITICAL", "stopped"]),
         (lambda now: log.busy(now - 60) + log.died(now - 50), 50, 2, ["CRITICAL", "died"]),
     ],

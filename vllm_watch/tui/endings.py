@@ -69,7 +69,8 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
         return ()
     kinds, message = _apart(state.why)
     said = message if kinds else _said(state.why, run, time) or state.why
-    words = [state.why if kinds or state.cause else said, state.cause or said, *kinds[:1]]
+    kinds = [kind for kind in kinds[:1] if not 0 < len(state.cause) <= len(kind)]
+    words = [state.why if kinds or state.cause else said, state.cause or said, *kinds]
     if not state.cause:
         for more, less in _LESS:
             said = said.replace(more, less)
