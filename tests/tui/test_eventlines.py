@@ -30,15 +30,30 @@ def test_the_life_of_the_killed_server_newest_first() -> None:
 
 
 def test_events_of_one_second_are_the_newest_first_too() -> None:
+    """First the weights are loaded, then the KV cache is prepared."""
+    told = lines("cpu_startup_failure", "12:30:00")
+    same = [line.text for line in told if line.time == at("12:26:55")]
+    assert same == ["preparing the KV cache …", "loading weights …"]
+
+
+def test_an_end_is_one_event() -> None:
+    """The log has three errors and 497 answers of 500 in that second; an alert follows from them."""
     log = log_of("h100_saturated_then_killed").read_text(encoding="utf-8")
-    first, second = "engine core exited unexpectedly", "AsyncLLM output_handler failed"
-    assert 0 < log.index(first) < log.index(second)
-    told = [
-        line.text
-        for line in lines("h100_saturated_then_killed", "08:53:00")
-        if line.time == at("08:51:43")
-    ]
-    assert told.index(second) < told.index(first)
+    assert "AsyncLLM output_handler failed" in log
+    told = [line.text for line in lines("h100_saturated_then_killed", "08:53:00")]
+    assert told[0] == (
+        "died: engine core exited unexpectedly; 497 × HTTP 500: in flight and new ones"
+    )
+    assert told[1].startswith("few hits: no longer judged"), "at 08:51:21"
+    stopped = [line.text for line in lines("cpu_clean_stop", "09:30:00")]
+    assert stopped[:2] == ["told to stop: ctrl+c or SIGTERM", "ready after 1 m 25 s"]
+
+
+def test_errors_long_after_an_end_are_events_of_their_own() -> None:
+    dead = Event("dead", 100.0, "engine core exited", {"reason": "engine core exited"})
+    later = [Event("error", 100.0 + seconds, f"after {seconds}") for seconds in (3, 30)]
+    told = event_lines(monitor_from([Block("a.log", (dead, *later))]), 1000.0, 9)
+    assert [line.text for line in told] == ["after 30", "died: engine core exited"]
 
 
 def test_a_note_that_explains_something_critical_is_critical_from_then_on() -> None:
@@ -65,7 +80,7 @@ def test_the_requests_that_failed_are_one_burst() -> None:
     (burst,) = [
         line for line in lines("h100_saturated_then_killed", "08:53:00") if "HTTP 500" in line.text
     ]
-    assert burst.text == "497 × HTTP 500: in flight and new ones", "37 + 363 were"
+    assert burst.text.endswith("; 497 × HTTP 500: in flight and new ones"), "37 + 363 were"
     assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "critical", False)
 
 
@@ -136,5 +151,5 @@ def test_after_a_death_only_more_failures_than_requests_in_flight_are_called_new
     log.write_bytes(b"".join(kept))
     told = event_lines(monitor_from(read(log).read_once()), math.inf, 60)
     assert [line.text for line in told if "HTTP 500" in line.text] == [
-        "20 × HTTP 500: after it died"
+        "died: engine core exited unexpectedly; 20 × HTTP 500: after it died"
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -33,11 +34,18 @@ class EventLine:
     text: str
     about: bool = False
     """True when the line carried no stamp: the time is approximate."""
+    part: str = ""
+    """Its part in an end: `end`, `echo` (says only that it ended), `failures`, `alert`."""
 
 
 AFTER_DEATH = "after it died"
 MORE_THAN_IN_FLIGHT = "in flight and new ones"
 """Which requests an API server fails whose engine died, if they are more than its last line had."""
+_DEATHS = ("dead", "killed")
+_ECHOES = (*_DEATHS, "error", "traceback")
+"""Kinds of events that follow from a death, or from a stop."""
+_END_SECONDS = 5.0
+"""Events up to so long after an end are told with it."""
 
 
 def _answers(fields: Mapping[str, FieldValue]) -> str:
@@ -100,7 +108,27 @@ def server_lines(
         *_alert_lines(monitor, server, time, limit),
         *_trend_lines(monitor, server, time),
     ]
-    return newest_lines([lines[::-1]], limit)
+    return newest_lines([_ends_as_one(lines)[::-1]], limit)
+
+
+def _ends_as_one(lines: list[EventLine]) -> list[EventLine]:
+    """Return events in which each end of a run has one line: why, and which requests failed."""
+    ends = sorted({line.time for line in lines if line.part == "end"})
+    shown: list[EventLine] = []
+    failed: dict[float, str] = {}
+    for line in lines:
+        before = bisect_right(ends, line.time) if line.part not in ("", "end") else 0
+        if before and line.time - ends[before - 1] <= _END_SECONDS:
+            if line.part != "echo":  # those of the log come first, and say more than an alert
+                failed.setdefault(ends[before - 1], line.text)
+        else:
+            shown.append(line)
+    return [
+        replace(line, text=f"{line.text}; {failed[line.time]}")
+        if line.part == "end" and line.time in failed
+        else line
+        for line in shown
+    ]
 
 
 def short_name(server: Server) -> str:
@@ -117,12 +145,22 @@ def _log_lines(server: Server, until: float) -> Iterator[EventLine]:
         for at, moment in run.placed():
             kind = moment.event.kind
             line = _event_line(name, run, at, moment, said)
-            if line is not None and died and kind == HTTP_ERRORS:
-                line = replace(line, text=_failed(run, moment.event.fields))
-            if line is not None and line.time <= until:
+            if line is not None and stopped:
                 # Signs of death after a stop belong to the stop, not to a failure.
-                yield replace(line, glyph="■", role="muted") if stopped else line
-            stopped, died = stopped or kind == "stop", died or kind in ("dead", "killed")
+                part = "echo" if kind in _ECHOES else ""
+                line = replace(line, glyph="■", role="muted", part=part)
+            elif line is not None and died and kind == HTTP_ERRORS:
+                line = replace(line, text=_failed(run, moment.event.fields), part="failures")
+            elif line is not None and died and kind in _ECHOES:
+                line = replace(line, part="echo")
+            elif line is not None and kind in _DEATHS:
+                text = line.text if kind == "killed" else f"died: {line.text}"
+                line = replace(line, text=text, part="end")
+            elif line is not None and kind == "stop":
+                line = replace(line, part="end")
+            if line is not None and line.time <= until:
+                yield line
+            stopped, died = stopped or kind == "stop", died or kind in _DEATHS
 
 
 def _failed(run: Run, fields: Mapping[str, FieldValue]) -> str:
@@ -178,11 +216,12 @@ def _lines_of(case: Case, name: str, until: float, limit: int) -> Iterator[Event
     for span in spans:
         steps = [step for step in shown_rises(span, spans) if step[0] <= until]
         for at, severity, _ in steps:
-            title = alert_title(case, span, spans, at)
+            title, part = alert_title(case, span, spans, at), ""
             if span.rule.scope == SCOPE:
                 title += f" in {case.settings.health.http_seconds / 60:g} min"
+                part = "alert"
             since = span.since if at == span.fired else at
-            yield EventLine(since, GLYPHS[severity], severity, name, title)
+            yield EventLine(since, GLYPHS[severity], severity, name, title, part=part)
         for worst in {id(step[2]): step[2] for step in steps}.values():
             if worst.until is not None and worst.until <= until:
                 text, good = over_words(case, worst, spans)

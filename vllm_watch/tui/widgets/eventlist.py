@@ -12,6 +12,9 @@ from vllm_watch.tui.widgets.card import labelled
 from vllm_watch.tui.widgets.pane import Framed
 from vllm_watch.tui.wording import wrapped
 
+LEAST_ROWS = 6
+"""With more rows than these, an end has two: it says which requests failed."""
+
 
 def span_lines(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
     """Return the figures of the stretch that was marked, and a blank line after them."""
@@ -43,8 +46,9 @@ class EventList(Framed):
             line.append(f"{event.glyph} ", style=palette[event.role])
             line.append(f"{event.server} ", style="bold")
             begun, style = line.cell_len, palette["muted"] if event.role == "muted" else ""
-            text, *rest = wrapped(event.text, width - begun, 1 + min(free, 2))
-            free -= len(rest)
+            most = 2 if event.part == "end" and height > LEAST_ROWS else 1 + min(free, 2)
+            text, *rest = wrapped(event.text, width - begun, most)
+            free = max(0, free - len(rest))
             line.append(text, style=style)
             lines += [line, *(Text(" " * begun + more, style=style) for more in rest)]
         if not lines:
