@@ -12,7 +12,7 @@ import pytest
 
 from tests.casefiles import load
 from tests.logs import FIXTURES, at, log_of, read
-from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, view_at
+from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, until, view_at
 from tests.tui.test_app import dashboard, running, shown, view
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.charts import draw_panel
@@ -228,3 +228,15 @@ def test_the_longest_phase_name_does_not_touch_its_bar() -> None:
     view = view_at(monitor_of("h100_optimised"), "08:54:05")
     told = [line.plain for line in StartupPane().lines(view, 100, 30, PALETTE)]
     assert any("starting the HTTP server ▆" in line for line in told)
+
+
+async def test_the_newest_lines_of_the_log_fill_the_room_of_a_start_up() -> None:
+    """Up to 08:49:33 the log ends with a line of 08:49:14."""
+    app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:49:33")
+    async with running(app, (200, 50)) as pilot:
+        await until(pilot, lambda: "Newest lines of the log" in shown(app, StartupPane))
+        last = [line for line in shown(app, StartupPane).split("\n") if " INFO 11-23 " in line][-1]
+        assert "08:49:14 [compilation.py:329] Enabled custom fusions" in last
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: app.screen.query_one(StartupPane).size.width == 80)
+        assert "Newest lines" not in shown(app, StartupPane), "the phases need the rows"

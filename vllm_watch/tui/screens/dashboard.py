@@ -106,7 +106,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             yield Hero(self._monitor.settings.health, id="hero")
             yield VerdictLine(id="verdict")
             yield Container(id="charts")
-            yield StartupPane(id="startup")
+            yield StartupPane(self.newest_lines, id="startup")
             with Horizontal(id="below"):
                 yield Findings(id="findings")
                 yield EventList(id="events")

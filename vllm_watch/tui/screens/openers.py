@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from vllm_watch.health.monitor import Monitor
     from vllm_watch.parsing.formats import Formats
     from vllm_watch.reports.excerpt import Excerpt
+    from vllm_watch.tui.rows import Row
     from vllm_watch.tui.screens.log import Stretch
     from vllm_watch.tui.screenview import ScreenView
 
 AFTER_END = 10.0
 """The log is shown up to so many seconds after a server's end."""
+_BACK = (0.0, 60.0, 900.0)
+"""How far back the newest lines of a log are searched, in seconds; further if these are few."""
+_ENOUGH = 24
+"""So many lines fill the room for the newest ones."""
 
 
 class Openers(Screen[None]):
@@ -231,6 +236,20 @@ class Openers(Screen[None]):
 
         screen = LogScreen(f"{row.model} {row.port}", own.stamp(moment), own.tz, read)
         self.app.push_screen(screen, closed)
+
+    def newest_lines(self, row: Row) -> tuple[str, ...]:
+        """Return the newest lines of a server's log up to a row's moment; meant for a thread."""
+        server = self._monitor.store.servers[row.source]
+        until = server.clock.stamp(row.moment)
+        lines: tuple[str, ...] = ()
+        for seconds in _BACK:
+            found = self._excerpts(server.source, until - seconds, until, server.clock.tz)
+            if found.more and lines:
+                break
+            lines = tuple(line.text for line in found.lines)
+            if len(lines) >= _ENOUGH:
+                break
+        return lines
 
     def action_calculators(self) -> None:
         """Work out batch size, capacity and times, starting from the selected server's figures."""

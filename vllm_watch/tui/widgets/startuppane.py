@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from rich.text import Text
+from textual import work
 
 from vllm_watch.core.figures import duration
+from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screens.errors import INDENT
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.pane import Framed
+from vllm_watch.tui.widgets.pane import Framed, divider
 from vllm_watch.tui.wording import phase_time
 
 LEAST_SECONDS = 60.0
@@ -18,7 +20,12 @@ _LABEL = 25
 """Cells before a bar."""
 _TIME = 12
 """Cells after a bar."""
+_LEAST_LOG = 3
+"""Rows that must be free for the newest lines of the log."""
+_LOG_SECONDS = 2.0
+"""The log is read at most once in so many seconds of its own."""
 
+NewestLines = Callable[[Row], Sequence[str]]
 
 SILENT = (
     "no stats line yet",
@@ -29,14 +36,50 @@ SILENT = (
 
 
 class StartupPane(Framed):
-    """Phases as bars, the one that lasts marked, then those to come; below them the errors."""
+    """Phases as bars, the one that lasts marked, then those to come; below them the errors.
+
+    Without errors, the newest lines of the log fill the remaining rows.
+    """
 
     TITLE = "Start-up"
     KEY = "errors"
 
+    def __init__(self, newest: NewestLines | None = None, *, id: str | None = None) -> None:  # noqa: A002
+        """Show the newest lines that `newest` reads; it is called in a thread."""
+        super().__init__(id=id)
+        self._newest = newest
+        self._asked: tuple[str, float] = ("", 0.0)
+        """The server whose log was read last, and its moment."""
+        self._reads = False
+        self._log: tuple[str, Sequence[str]] = ("", ())
+        """A server, and the newest lines of its log."""
+
     def key(self, view: ScreenView) -> Hashable:
-        """Draw when a phase or an error changes."""
-        return view.startup, view.selected_row and view.selected_row.state
+        """Draw when a phase, an error or the newest lines of the log change."""
+        return view.startup, view.selected_row and view.selected_row.state, self._log
+
+    def show(self, view: ScreenView) -> None:
+        """Show another view, and read the log again if it may have more lines."""
+        super().show(view)
+        row, startup = view.selected_row, view.startup
+        if self._newest is None or row is None or startup is None or startup.errors:
+            return
+        asked = row.source, row.moment // _LOG_SECONDS
+        if self.display and not self._reads and asked != self._asked:
+            self._asked, self._reads = asked, True
+            self._read(self._newest, row)
+
+    @work(thread=True, group="newest lines", exit_on_error=False)
+    def _read(self, newest: NewestLines, row: Row) -> None:
+        found: Sequence[str] = ()
+        try:
+            found = newest(row)
+        finally:
+            self.app.call_from_thread(self._found, row.source, found)
+
+    def _found(self, source: str, lines: Sequence[str]) -> None:
+        self._reads, self._log = False, (source, lines)
+        self.redraw()
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
         """Return how long the start-up has taken so far."""
@@ -64,7 +107,8 @@ class StartupPane(Framed):
         longest = max((seconds for _, seconds, _ in startup.phases), default=0.0)
         scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
         room = max(4, width - _LABEL - _TIME - 3)
-        apart = [Text("")] if height > 2 * count and not startup.errors else []
+        roomy = height > 2 * count and not startup.errors and self._newest is None
+        apart = [Text("")] if roomy else []
         for name, seconds, lasts in startup.phases:
             line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
             cells = max(1, round(seconds / scale * room))
@@ -86,7 +130,22 @@ class StartupPane(Framed):
         if not startup.phases and not startup.errors:
             words = SILENT if startup.ready else ("nothing has been written yet",)
             lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
-        return lines
+        return (
+            lines
+            if startup.errors
+            else lines + self._tail(view, width, height - len(lines), palette)
+        )
+
+    def _tail(self, view: ScreenView, width: int, room: int, palette: dict[str, str]) -> list[Text]:
+        """Return the newest lines of the log, in at most `room` rows with their title."""
+        source, newest = self._log
+        row = view.selected_row
+        if row is None or row.source != source or not newest or room < 2 + _LEAST_LOG:
+            return []
+        drawn = [Text(f"  {line}", style=palette["muted"]) for line in newest[2 - room :]]
+        for line in drawn:
+            line.truncate(width - 1, overflow="ellipsis")
+        return [Text(""), divider("Newest lines of the log", width, palette), *drawn]
 
 
 def _is_code(error: str) -> bool:
