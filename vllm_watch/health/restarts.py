@@ -23,7 +23,7 @@ EACH_ROWS = 8
 """Rows between two saved states: judging these rows again is cheap …"""
 RARE_ROWS = 64
 """… and rows between two of them while nothing comes late: then saving costs more than it gains."""
-MOST_ROWS = 4_096
+MOST_ROWS = 8_192
 """Rows judged together, which limits the memory of columns."""
 FACTS = -9
 """In place of an engine's number, for start-up facts: they sort before samples of the moment."""
