@@ -20,8 +20,8 @@ MOST_TEXTS = 8
 """Most repeated texts that are kept."""
 WORD = 8
 """Bytes at a line's end that are compared first."""
-PIECE = 512 * 1024
-"""Bytes that are searched together."""
+PIECE = 2 << 20
+"""Bytes that are searched together: their copies fit the cache that all cores share."""
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that an address may contain: no blank and no quote, so hardly ever a word."""
 View: TypeAlias = Callable[[int], Any]
