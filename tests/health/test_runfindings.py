@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scripts.judge import reader
 from scripts.scenarios import load_scenarios, write
+from tests.casefiles import load
 from tests.logs import FIXTURES, log_of
 from vllm_watch.config import Settings
 from vllm_watch.core.configuration import ServerConfiguration
@@ -95,6 +96,17 @@ def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
     assert found["kv-cache-low"].title == "Room at first: KV cache 25 %"
     assert found["kv-cache-low"].remedy == "send no more requests: contexts grew later"
     assert "81 %" in found["kv-cache-low"].formula
+
+
+def test_figures_of_a_finding_are_not_those_of_the_samples_that_ended_it(tmp_path: Path) -> None:
+    cases = load(FIXTURES.parent / "cases")
+    (case,) = (one for one in cases if one.name == "the-same-finding-forty-times")
+    log = tmp_path / "a.log"
+    log.write_text(case.files(1.8e9)["vllm_Model_port8000_realtime.log"][0])
+    (room,) = (one for one in of(reader()(log)) if one.id == "client-too-slow")
+    # For five minutes 12 run at 12 %, then 64 at 88 %: two such lines end it.
+    assert room.title == "Room for more: 12 of 64 run"
+    assert "KV cache is at 12 %" in room.detail
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
     """Return when the metric of an alert was at its worst.
 
     If the rule of the alert fires above a level, this is the time of the highest value; if the rule
-    fires below a level, it is the middle of the alert.
+    fires below a level, it is the middle of the alert. The samples that ended it do not count.
     """
     reached = [at for at, _ in span.peaks if at <= _end(span, time)]
     series = _series(case, span)
@@ -260,7 +260,8 @@ def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
         return max(reached, default=span.fired)
     low, high = series.span(span.since, _end(span, time))
     if span.until is not None and span.until <= time:
-        high = max(low + 1, high - 1)  # the sample that ended it
+        ending = case.settings.health.clear_samples if span.ending == "cleared" else 1
+        high = max(low + 1, high - ending)
     test = next((test for test in span.rule.when if test.signal == span.rule.metric), None)
     if high - low < 2 or (test is None and not span.rule.raised_with):
         return span.fired
