@@ -63,7 +63,7 @@ def _failed(run: RunSummary) -> float | None:
 SAMPLED = (
     Quantity("prompt_tps", "prompt throughput", "tok/s", sense=1),
     Quantity("generation_tps", "generation throughput", "tok/s", sense=1),
-    Quantity("running", "concurrent requests", "reqs"),
+    Quantity("running", "running requests", "reqs"),
     Quantity("generation_tps_per_request", "generation per request", "tok/s", sense=1),
     Quantity("kv_cache_usage", "KV cache usage", "%"),
     Quantity("prefix_cache_hit_rate", "prefix cache hit rate", "%", sense=1),
