@@ -66,7 +66,7 @@ def test_two_engines_are_added_up() -> None:
     [
         (9, 500, "only 9 stats lines; 10 are needed"),
         (12, 0, "0 requests answered; 30 are needed"),
-        (12, 31, "31 requests answered, but 4 may still be running: "
+        (12, 31, "31 answers began, but 4 requests may still be running: "
                  "30 finished ones are needed"),
         (12, 34, ""),
     ],

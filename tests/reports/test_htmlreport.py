@@ -114,7 +114,7 @@ def _says_what_the_log_says(page: Page) -> None:
         "8.5 + (0.90 − 0.15) × 79.2 = 67.8 GiB",
         "Avg generation throughput: 920.8 tokens/s, Running: 63 reqs, Waiting: 337 reqs",
         "Start-up: ready after 38 s",
-        "119 answered 200 · 497 answered 500",
+        "119 answered with 200 · 497 answered with 500",
         "79,168",
         "engine core exited unexpectedly",
     )

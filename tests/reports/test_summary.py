@@ -278,8 +278,8 @@ def test_the_text_fits_a_hundred_columns_and_says_what_matters(capsys: Output) -
         "2026-11-23 08:52:30 – 08:57:54 UTC (5 m 24 s)",
         "ready after 1 m 30 s",
         "672,032 KV cache tokens · 16.41 requests of 40,960 tokens at once",
-        "2,692 answered 200",
-        "119 answered 200 · 497 answered 500",
+        "2,692 answered with 200",
+        "119 answered with 200 · 497 answered with 500",
         "✖ critical: KV cache full",
         "never ready: launching 14 s",
     ):

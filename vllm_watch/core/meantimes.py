@@ -147,8 +147,9 @@ def mean_times(
         if not answered or not in_flight:
             only = "only " if answered else ""
             return None, f"{only}{known}; {gate.answered} are needed"
-        way = f"but {round(in_flight):,} may still be running"
-        return None, f"{known}, {way}: {gate.answered} finished ones are needed"
+        began = f"{counted(round(answered), 'answer')} began"
+        way = f"but {counted(round(in_flight), 'request')} may still be running"
+        return None, f"{began}, {way}: {gate.answered} finished ones are needed"
     return times, ""
 
 

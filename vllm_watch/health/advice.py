@@ -93,8 +93,8 @@ def fewer_than_start(at: Situation) -> Advice | None:
     rest = f"--max-num-seqs at {percent(share)} of what fits, if requests use the full context"
     return Advice(
         rest if at.over else "wait for stats lines: only they show how many requests fit",
-        formula=f"{percent(share)} of {whole:.1f} = {recommended_batch(whole, share)}"
-        " at full length",
+        formula=f"{percent(share)} of {whole:.2f} = {share * whole:.1f}"
+        f" → {recommended_batch(whole, share)} at full length",
         expect="if all use the full context, requests beyond this number may be preempted",
     )
 
@@ -109,6 +109,7 @@ def _what_fits(at: Situation) -> Advice | None:
     if number >= limit:
         return None
     running, usage = now
+    freely = f", because {number} ran at once" if number > seen else ""
     level = percent(at.settings.advice.seen_capacity_kv)
     if number > limit * (1 - at.settings.advice.least_change):
         return Advice(f"nothing to change now: {seen:.1f} requests of this length fit at {level}")
@@ -116,7 +117,7 @@ def _what_fits(at: Situation) -> Advice | None:
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
         f"with contexts of this length: {level} × {running:.0f} running ÷ {usage * 100:.1f} % "
-        f"= {seen:.1f} → {number}",
+        f"= {seen:.1f} → {number}{freely}",
         f"KV cache at {level} at most; more requests wait instead of being preempted",
     )
 
@@ -155,8 +156,8 @@ def double_budget(at: Situation) -> Advice | None:
         return None
     flag = f"--max-num-batched-tokens {2 * given:.0f}"
     return Advice(
-        f"--max-num-batched-tokens {given:.0f} → {2 * given:.0f}; half of that if the time "
-        "between tokens matters more",
+        f"--max-num-batched-tokens {given:.0f} → {2 * given:.0f}, unless the time between tokens "
+        "matters more",
         (flag,),
         f"2 × {given:,.0f}",
         "prefill takes fewer steps; each step is longer for requests that generate",

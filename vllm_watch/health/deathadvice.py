@@ -64,7 +64,7 @@ def free_memory(at: Situation) -> Advice | None:
     free_it = "end the other processes on the GPU (nvidia-smi names them)"
     formula = f"{free:.2f} GiB free ÷ {total:.2f} GiB = {share:.2f}"
     if share < at.settings.advice.weights_share / 2:
-        return Advice(free_it, formula=formula, expect="less than half of the card is free")
+        return Advice(free_it, formula=f"{formula}: less than half of the card")
     flag = f"--gpu-memory-utilization {share:.2f}"
     return Advice(
         f"{flag}, or {free_it}", (flag,), formula, "the server starts, with a smaller KV cache"
@@ -77,8 +77,8 @@ def fewer_gpus(at: Situation) -> Advice | None:
     if not gpus:
         return None
     return Advice(
-        f"tensor × pipeline parallel size at most {gpus:.0f}: there are no more GPUs here",
-        expect="or more nodes, with Ray as the executor",
+        f"tensor × pipeline parallel size at most {gpus:.0f}: there are no more GPUs here; "
+        "or more nodes, with Ray as the executor",
     )
 
 

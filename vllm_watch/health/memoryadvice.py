@@ -70,7 +70,8 @@ def _denser_cache(at: Situation) -> Advice | None:
         flag,
         (flag,),
         "8 bits instead of 16 for each number",
-        "twice the KV cache; if memory is short, vLLM measured 1.15 to 1.49 times the tokens",
+        "twice the KV cache; where memory was short, vLLM measured 1.15 to 1.49 times the tokens "
+        "per second",
     )
 
 
@@ -181,7 +182,7 @@ def out_of_memory(at: Situation) -> Advice | None:
     return Advice(
         ", then ".join(flags[:2]),
         tuple(flags),
-        f"{halved}; if that is not enough, add the next flag; as a last resort, quantise",
+        f"{halved}; if one flag is not enough, add the next one; as a last resort, quantise",
         "lower peak memory; each flag frees more",
         in_turn=True,
     )

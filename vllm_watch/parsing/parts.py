@@ -114,7 +114,7 @@ class PartsReader:
         for at, held in enumerate(names):
             if first in held:
                 return frozenset[str]().union(*names[at:])
-        raise FormatError(f"no part holds {first!r}")
+        raise FormatError(f"whole_from names {first!r}, which no entry of parts has")
 
     def read(self, body: bytes) -> Parts | None:
         """Return the content of a body, or None if it does not have this format."""

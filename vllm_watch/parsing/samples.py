@@ -41,7 +41,9 @@ def check_opaque(formats: Formats, path: str, table: Mapping[str, Any]) -> None:
     for sample in samples:
         envelope, body = split_sample(formats, sample["line"])
         if envelope is None or not formats.is_opaque(envelope.file, body):
-            raise FormatError(f"{path}: sample {sample['line'][:120]!r} would be read")
+            raise FormatError(
+                f"{path}: sample {sample['line'][:120]!r} would be read, but must not be"
+            )
 
 
 def split_sample(formats: Formats, line: str) -> tuple[Envelope | None, bytes]:

@@ -281,7 +281,7 @@ def _startup(summary: RunSummary) -> str:
 def _requests(summary: RunSummary) -> str:
     if summary.requests is None:
         return "unknown: the log has no access lines"
-    parts = [f"{number:,} answered {status}" for status, number in summary.served.items()]
+    parts = [f"{number:,} answered with {status}" for status, number in summary.served.items()]
     if summary.polls:
         parts.append(f"{summary.polls:,} polls of /metrics, /health")
     return " · ".join(parts) or "none"
