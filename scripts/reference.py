@@ -21,8 +21,9 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- Made by `python -m scripts.reference`. Change the program, not this page. -->"
 COMMANDS_TEXT = """\
 Every command has `--config`, `--tz`, `--no-color` and `--help`. Exit codes: 0 done, 1 failed,
-2 wrong use or nothing matched, 130 interrupted. `check` and `wait` have codes of their own, `run`
-mostly ends with that of the server. If no log has a line of vLLM, `export` and `archive` still end
+2 wrong use or nothing matched, 130 interrupted. `check` and `wait` have codes of their own. `run`
+ends with the server's code, or with 0 if it leaves the server running; `run --wait` ends with 124
+if the server is not ready in time. If no log has a line of vLLM, `export` and `archive` still end
 with 0, and report these logs on standard error; `summary`, `compare`, `report` and `runs` end
 with 1."""
 SETTINGS_TEXT = """\

@@ -251,7 +251,7 @@ with long queues. It found five logs. They look like such cases, but are none (n
 
 *Right*: state, reason and numbers agree with the operator, who would also raise each alarm and give
 each piece of advice. *Partly*: state and reason are right, but there is one warning too many or too
-few, or weak advice. *Wrong*: anything else, above all false alarms. After that word, the tables
+few, or weak advice. *Wrong*: anything else, above all false alarms. After these words, the tables
 show what the program said: the state of the server, and its worst finding that is no note. Every
 stats line of the logs is read as a sample. If a log was copied while requests ran, "the log just
 ends" counts as right.
@@ -270,8 +270,8 @@ of a few lines in issues, notes and other people's tests. These are rebuilt as c
 written first. That proves less than a whole log, because the rest of each case is invented. The
 program agreed with the operator on all of them at the first try.
 
-The aim was three excerpts that should fire and three near misses for each rule. Fewer were found
-that should fire: two each for `waits-though-free`, `runaway-generation` and `kv-override`, one each
+The aim was three excerpts that should fire and three near misses for each rule. Fewer that should
+fire were found: two each for `waits-though-free`, `runaway-generation` and `kv-override`, one each
 for `engines-missing` and `budget-binds`, none for `slow-step`. There were also fewer near misses:
 two for `runaway-generation`, one each for `deferred`, `engines-missing`, `budget-binds` and
 `slow-step`.

@@ -63,7 +63,7 @@ class WatchSettings:
     saved_after_seconds: float = positive(300.0)
     """A log that does not grow is a saved one if its newest timestamp is this many seconds old."""
     stalled_cadences: float = positive(3.0)
-    """Silence of so many times the usual distance between two stats lines is a stall."""
+    """Silence of so many times the usual time between two stats lines is a stall."""
     stalled_floor_seconds: float = positive(30.0)
     """Silence of fewer seconds than this is never a stall."""
     full_hours: float = positive(24.0)
@@ -116,7 +116,7 @@ class HealthSettings:
     prefix_cache_excellent: float = ratio(0.60)
     """Prefix cache hit rate (0 to 1) from which it is excellent (optimisation guide)."""
     prefix_clear_margin: float = ratio(0.05)
-    """The alert clears once the hit rate is this far (0 to 1) above the level of the alert."""
+    """The alert about few hits clears once their rate is this far (0 to 1) above its level."""
     prompt_flow_lines: int = count(6)
     """How many of the newest stats lines are checked for prompts; see `prompt_flow_needed`."""
     prompt_flow_needed: int = count(3)
@@ -344,7 +344,7 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Fewest finished requests (answered, minus those that still run) that an estimate needs."""
+    """Fewest finished requests that an estimate needs: answers begun, minus requests running."""
     least_lines: int = count(10, least=2)
     """Fewest stats lines, of all engines together, that an estimate needs."""
     window_minutes: float = positive(5.0)
