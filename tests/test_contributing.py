@@ -55,7 +55,7 @@ def test_a_log_line(tmp_path: Path) -> None:
     file = tmp_path / "adapters.toml"
     file.write_text('kind = "event"\n' + example('kind = "adapter"'))
     built_in = sorted(builtin_formats_folder().glob("*.toml"))
-    assert load_formats([*built_in, file]).origins["adapters"].samples == 1
+    assert load_formats([*built_in, file]).files["adapters"].samples == 1
     file.write_text(file.read_text().replace('adapter = "sql"', 'adapter = "other"'))
     with pytest.raises(ValueError, match="sql"):
         load_formats([*built_in, file])

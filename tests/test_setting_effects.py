@@ -30,9 +30,9 @@ from vllm_watch.config import KeySettings, ReplaySettings, ScreenSettings, Setti
 from vllm_watch.config.registry import known_settings, server_kinds
 from vllm_watch.config.sections import AlertSettings, WatchSettings
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.moments import parse_time
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Sample
+from vllm_watch.core.timetexts import parse_time
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.keys import bound, key_of, use

@@ -58,7 +58,7 @@ def test_formats_from_the_cache_know_the_same(
     first, second = load_formats(paths), load_formats(paths)
     assert len(list(tmp_path.glob("*/formats-*"))) == 1
     assert [form.kind for form in first.events] == [form.kind for form in second.events]
-    assert first.origins == second.origins
+    assert first.files == second.files
     assert first.wrappers == second.wrappers
     line = "(APIServer pid=1) INFO 11-23 08:52:30 [model.py:1788] Using max model len 40960"
     body = line.partition("] ")[2].encode()

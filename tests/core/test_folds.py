@@ -8,11 +8,11 @@ import random
 import pytest
 
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.folds import HELD_CADENCES, Folds, Kind, Step
+from vllm_watch.core.folds import HELD_CADENCES, Folds, LineKind, Step
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 
-RUNNING = Kind("running", ("running",))
+RUNNING = LineKind("running", ("running",))
 WIDTH = 64.0
 ROUNDS = 400
 

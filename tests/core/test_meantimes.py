@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scripts.truth_table import only_run, page_times
 from tests.logs import FIXTURES, log_of, page_beside
-from vllm_watch.core.meantimes import TimesGate, evidence_of, mean_times, run_times, times_between
+from vllm_watch.core.meantimes import TimesGate, mean_times, request_sums, run_times, times_between
 from vllm_watch.core.records import Requests, Sample
 from vllm_watch.core.run import Run
 
@@ -33,7 +33,7 @@ def run_of(lines: Sequence[tuple[float, int, int, float]], answered: dict[float,
 def test_worked_by_hand() -> None:
     # Line 1 holds for one cadence; between lines the number changes linearly.
     run = run_of([(10, 4, 2, 40.0), (20, 8, 0, 80.0), (30, 8, 0, 80.0)], {10: 10, 20: 10})
-    times, why = mean_times(evidence_of(run), *WHOLE, LOOSE)
+    times, why = mean_times(request_sums(run), *WHOLE, LOOSE)
     assert times is not None
     assert why == ""
     assert times.queue == pytest.approx((20 + 10) / 20)
@@ -44,7 +44,7 @@ def test_worked_by_hand() -> None:
 
 def test_a_silence_counts_one_cadence() -> None:
     lines = [(10 * i, 2, 0, 20.0) for i in range(1, 9)] + [(500, 4, 0, 40.0)]
-    times, _ = mean_times(evidence_of(run_of(lines, {10.0: 10})), *WHOLE, LOOSE)
+    times, _ = mean_times(request_sums(run_of(lines, {10.0: 10})), *WHOLE, LOOSE)
     assert times is not None
     assert times.request == pytest.approx((8 * 20 + 40) / 10)
 
@@ -54,7 +54,7 @@ def test_two_engines_are_added_up() -> None:
     for i in range(1, 4):
         values = {"running": 5, "waiting": 0, "generation_tps": 50.0}
         run.add_sample(Sample(10 * i + 3, 1, values), None)
-    times, _ = mean_times(evidence_of(run), *WHOLE, LOOSE)
+    times, _ = mean_times(request_sums(run), *WHOLE, LOOSE)
     assert times is not None
     assert times.queue == pytest.approx(30 / 20)
     assert times.request == pytest.approx((90 + 30 + 150) / 20)
@@ -94,9 +94,9 @@ def test_a_window_uses_only_its_own_lines() -> None:
     lines = [(10.0 * i, 2, 0, 20.0) for i in range(1, 13)]
     lines += [(10.0 * i, 20, 0, 20.0) for i in range(13, 25)]
     run = run_of(lines, {10.0 * i: 10 for i in range(1, 25)})
-    evidence = evidence_of(run)
-    early, _ = mean_times(evidence, 0.0, 120.0, LOOSE)
-    late, _ = mean_times(evidence, 140.0, 240.0, LOOSE)
+    sums = request_sums(run)
+    early, _ = mean_times(sums, 0.0, 120.0, LOOSE)
+    late, _ = mean_times(sums, 140.0, 240.0, LOOSE)
     assert early is not None
     assert late is not None
     assert early.request == pytest.approx(240 / 110)  # the answers after the last line come later
@@ -108,8 +108,8 @@ def test_requests_timed_one_by_one_stand_in_a_window_of_their_own() -> None:
     for number in range(40):
         run.answered.add(130.0 + number, 7.0)
     gate = TimesGate(answered=30, lines=10)
-    early, _ = times_between(run, evidence_of(run), 0.0, 120.0, gate)
-    late, _ = times_between(run, evidence_of(run), 120.0, 240.0, gate)
+    early, _ = times_between(run, request_sums(run), 0.0, 120.0, gate)
+    late, _ = times_between(run, request_sums(run), 120.0, 240.0, gate)
     assert early is not None
     assert late is not None
     assert (early.source, late.source) == ("log", "requests")
@@ -117,10 +117,10 @@ def test_requests_timed_one_by_one_stand_in_a_window_of_their_own() -> None:
     assert late.per_token == early.per_token == pytest.approx(0.1)  # 4 run, 40 tokens a second
     for number in range(6):
         run.answered.abort(20.0 + number)
-    times, why = times_between(run, evidence_of(run), 0.0, 120.0, gate)
+    times, why = times_between(run, request_sums(run), 0.0, 120.0, gate)
     assert times is None
     assert why.startswith("6 requests were aborted")
-    assert times_between(run, evidence_of(run), 120.0, 240.0, gate)[0] == late
+    assert times_between(run, request_sums(run), 120.0, 240.0, gate)[0] == late
 
 
 KNOWN = {
@@ -159,7 +159,7 @@ line = st.tuples(
 def test_no_log_can_raise_or_give_a_negative_time(
     lines: list[tuple[float, int, int, float]], answered: dict[float, int]
 ) -> None:
-    times, why = mean_times(evidence_of(run_of(lines, answered)), *WHOLE, LOOSE)
+    times, why = mean_times(request_sums(run_of(lines, answered)), *WHOLE, LOOSE)
     assert (times is None) == bool(why)
     if times is not None:
         assert times.queue is not None

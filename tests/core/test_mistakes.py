@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vllm_watch.cli.main import main
-from vllm_watch.core.mistakes import meant
+from vllm_watch.core.mistakes import name_hint
 
 KNOWN = ("time.tz", "screen.theme", "screen.charts", "replay.speed", "kv_low", "kv_high", "kv_a")
 
@@ -27,21 +27,22 @@ KNOWN = ("time.tz", "screen.theme", "screen.charts", "replay.speed", "kv_low", "
     ],
 )
 def test_a_name_means_those_it_begins_or_ends_like_else_a_similar_one(name: str, hint: str) -> None:
-    assert meant(name, KNOWN) == hint
+    assert name_hint(name, KNOWN) == hint
 
 
 def test_at_most_three_names_are_suggested() -> None:
-    assert meant("a", [f"a{number}" for number in range(9)]) == "did you mean a0 or a1 or a2?"
+    assert name_hint("a", [f"a{number}" for number in range(9)]) == "did you mean a0 or a1 or a2?"
 
 
 def test_a_hint_says_where_all_names_are_listed_and_writes_names_as_users_do() -> None:
-    assert meant("jsno", ["json"], "--{}", "`x --help` lists them all") == (
+    assert name_hint("jsno", ["json"], "--{}", "`x --help` lists them all") == (
         "did you mean --json? `x --help` lists them all"
     )
     assert (
-        meant("foo", ["json"], "--{}", "`x --help` lists them all") == "`x --help` lists them all"
+        name_hint("foo", ["json"], "--{}", "`x --help` lists them all")
+        == "`x --help` lists them all"
     )
-    assert meant("foo", ["json", "tz"], "--{}") == "there are --json, --tz"
+    assert name_hint("foo", ["json", "tz"], "--{}") == "there are --json, --tz"
 
 
 @pytest.mark.parametrize(

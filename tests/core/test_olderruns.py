@@ -77,7 +77,7 @@ def test_the_text_of_errors_is_bounded() -> None:
         run.add_event(
             Event("error", float(number), "y" * 2_000, level="ERROR", continues=True), None
         )
-        assert run.text == sum(moment.size for moment in run.moments) <= MOST_TEXT
+        assert run.characters == sum(moment.size for moment in run.moments) <= MOST_TEXT
     assert run.moments[-1].event.time == 2_999
     assert run.moments[-1].lines == ["y" * 2_000]
     assert len(run.moments) == MOST_TEXT // 4_000

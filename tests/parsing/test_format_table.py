@@ -52,4 +52,4 @@ def test_the_example_of_the_guide_loads(tmp_path: Path) -> None:
     assert found
     file = tmp_path / "gate.toml"
     file.write_text(found[1], encoding="utf-8")
-    assert load_formats([*BUILT_IN, file]).origins["gate"].samples == 1
+    assert load_formats([*BUILT_IN, file]).files["gate"].samples == 1

@@ -9,7 +9,7 @@ from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.formatfiles import load_formats
-from vllm_watch.parsing.formats import Formats, Origin
+from vllm_watch.parsing.formats import FormatFile, Formats
 
 BUILT_IN = sorted(builtin_formats_folder().glob("*.toml"))
 
@@ -89,13 +89,13 @@ def test_every_built_in_file_loads(path: Path) -> None:
 def test_built_in_files_load_together_and_are_known_by_their_names() -> None:
     formats = load_formats(BUILT_IN)
     assert len(BUILT_IN) >= 7
-    assert {origin.path for origin in formats.origins.values()} == set(map(str, BUILT_IN))
-    assert len(formats.origins) == len(BUILT_IN)
+    assert {origin.path for origin in formats.files.values()} == set(map(str, BUILT_IN))
+    assert len(formats.files) == len(BUILT_IN)
 
 
 def test_the_small_files_of_these_tests_load(tmp_path: Path) -> None:
     formats = load(tmp_path, envelope=ENVELOPE, stats=STATS, event=EVENT, bare=BARE, opaque=OPAQUE)
-    assert set(formats.origins) == {"envelope", "stats", "event", "bare", "opaque"}
+    assert set(formats.files) == {"envelope", "stats", "event", "bare", "opaque"}
 
 
 @pytest.mark.parametrize(
@@ -280,6 +280,6 @@ def test_patterns_of_all_kinds_are_looked_through(tmp_path: Path, where: str) ->
 def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     about = 'name = "mine"\ntitle = "T"\nversions = "1 – 2"\n'
     formats = load(tmp_path, envelope=ENVELOPE, stats=about + STATS, zstats=about + STATS)
-    assert list(formats.origins) == ["envelope", "mine", "mine (2)"]
+    assert list(formats.files) == ["envelope", "mine", "mine (2)"]
     path = tmp_path / "stats.toml"
-    assert formats.origins["mine"] == Origin(str(path), "stats", "T", "1 – 2", 1)
+    assert formats.files["mine"] == FormatFile(str(path), "stats", "T", "1 – 2", 1)

@@ -12,9 +12,9 @@ from textual.pilot import Pilot, WaitForScreenTimeout
 
 from tests.logs import at, judged, log_of, read
 from vllm_watch.config import ReplaySettings, Settings, TimeSettings
-from vllm_watch.core.moments import parse_time
 from vllm_watch.core.news import News
 from vllm_watch.core.store import Server
+from vllm_watch.core.timetexts import parse_time
 from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch

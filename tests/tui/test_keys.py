@@ -13,7 +13,7 @@ from tests.tui.test_app import running, shown, view
 from vllm_watch.cli.main import main
 from vllm_watch.config import KeySettings, Settings
 from vllm_watch.config.kinds import KEYS
-from vllm_watch.core.moments import parse_time
+from vllm_watch.core.timetexts import parse_time
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.commands import key_commands, server_commands, time_commands
 from vllm_watch.tui.screens.dashboard import Dashboard

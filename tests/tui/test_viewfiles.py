@@ -10,7 +10,7 @@ from tests.logs import log_of, read
 from tests.tui.screens import SETTINGS, Wall, monitor_of, until, view_at
 from tests.tui.test_app import running
 from vllm_watch.config import Settings
-from vllm_watch.core.moments import parse_time
+from vllm_watch.core.timetexts import parse_time
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.viewfiles import report_markdown, samples_csv, write_files
 

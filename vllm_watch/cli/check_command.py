@@ -8,8 +8,8 @@ from vllm_watch.cli.saying import CommandError, write
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vllm_watch.core.moments import TimeText
     from vllm_watch.core.store import Server
+    from vllm_watch.core.timetexts import TimeText
 
 EXAMPLE = "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m"
 
@@ -60,7 +60,7 @@ class _Since:
         Raises:
             CommandError: it is in the future.
         """
-        from vllm_watch.core.moments import GRAMMAR, place_time
+        from vllm_watch.core.timetexts import GRAMMAR, place_time
 
         first = server.runs[0].first_stamp
         moment = place_time(self._time, now if first is None else first, now, now, server.clock.tz)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vllm_watch.config import Settings
     from vllm_watch.core.benchmark import Benchmark
-    from vllm_watch.core.moments import TimeText
+    from vllm_watch.core.timetexts import TimeText
     from vllm_watch.ingest import Ingest
     from vllm_watch.parsing.formats import Formats
     from vllm_watch.reports.reading import Reading
@@ -52,7 +52,7 @@ def time_of(option: str, text: str | None) -> TimeText | None:
     """
     if text is None:
         return None
-    from vllm_watch.core.moments import parse_time
+    from vllm_watch.core.timetexts import parse_time
 
     try:
         return parse_time(text)

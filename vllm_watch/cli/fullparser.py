@@ -10,7 +10,7 @@ import sys
 
 from vllm_watch.cli.saying import CommandError
 from vllm_watch.core.hints import Any, NoReturn, TypeAlias
-from vllm_watch.core.mistakes import meant
+from vllm_watch.core.mistakes import name_hint
 
 COMPLETIONS = {
     "File": {
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
     def _refuse(self, option: str) -> NoReturn:
         """Refuse an unknown option, and name those that it may mean: dashes make none similar."""
         known = [name[2:] for name in self._option_string_actions if name.startswith("--")]
-        hint = meant(option.lstrip("-"), known, "--{}", f"`{self.prog} --help` lists them all")
+        hint = name_hint(option.lstrip("-"), known, "--{}", f"`{self.prog} --help` lists them all")
         raise CommandError(f"unknown option {option}: {hint}")
 
     def _print_message(self, message: str, file: Any = None) -> None:

@@ -13,7 +13,7 @@ from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.cli.summary_command import write
 from vllm_watch.core.naming import visible
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
-from vllm_watch.parsing.formats import Formats, Origin
+from vllm_watch.parsing.formats import FormatFile, Formats
 from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
 from vllm_watch.reports.text import cells, cut, padded
 from vllm_watch.sources.commandwords import commands_of
@@ -76,20 +76,20 @@ def show_formats(arguments: Arguments) -> int:
 
 def _list(known: Formats, *, as_json: bool) -> None:
     if as_json:
-        write(json.dumps({"formats": [_entry(*item) for item in known.origins.items()]}, indent=2))
+        write(json.dumps({"formats": [_entry(*item) for item in known.files.items()]}, indent=2))
         return
     rows = [["NAME", "KIND", "SAMPLES", "VERSIONS", "TITLE", "ORIGIN"]]
-    for name, origin in known.origins.items():
+    for name, file in known.files.items():
         rows.append(
             [
                 visible(text)
                 for text in (
                     name,
-                    origin.kind,
-                    str(origin.samples),
-                    origin.versions,
-                    origin.title,
-                    _place(origin),
+                    file.kind,
+                    str(file.samples),
+                    file.versions,
+                    file.title,
+                    _place(file),
                 )
             ]
         )
@@ -100,20 +100,20 @@ def _list(known: Formats, *, as_json: bool) -> None:
         write("  ".join(texts).rstrip())
 
 
-def _entry(name: str, origin: Origin) -> dict[str, str | int]:
+def _entry(name: str, file: FormatFile) -> dict[str, str | int]:
     return {
         "name": name,
-        "kind": origin.kind,
-        "title": origin.title,
-        "versions": origin.versions,
-        "origin": _place(origin),
-        "samples": origin.samples,
+        "kind": file.kind,
+        "title": file.title,
+        "versions": file.versions,
+        "origin": _place(file),
+        "samples": file.samples,
     }
 
 
-def _place(origin: Origin) -> str:
-    built_in = os.path.dirname(origin.path) == str(builtin_formats_folder())
-    return "built in" if built_in else origin.path
+def _place(file: FormatFile) -> str:
+    built_in = os.path.dirname(file.path) == str(builtin_formats_folder())
+    return "built in" if built_in else file.path
 
 
 def _show(check: FileCheck, *, every: bool) -> None:

@@ -137,7 +137,7 @@ whole_number.__name__ = "whole number"  # argparse names it when it refuses a te
 
 def span_of(text: str) -> float:
     """Read a length of time, in seconds; a bare number is seconds."""
-    from vllm_watch.core.moments import parse_time
+    from vllm_watch.core.timetexts import parse_time
 
     time = parse_time(text if not text.replace(".", "", 1).isdigit() else text + "s")
     if time.kind != "ago" or not 0.5 <= time.seconds <= 3600:

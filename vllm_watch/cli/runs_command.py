@@ -7,7 +7,7 @@ from vllm_watch.cli.parser import PATHS, Arguments, Parser, add_forms, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.mistakes import meant
+from vllm_watch.core.mistakes import name_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,5 +114,5 @@ def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) 
 def _no_column(name: str) -> str:
     from vllm_watch.integrations.runrows import COLUMNS
 
-    hint = meant(name, COLUMNS, listed="`vllm-watch runs --json` shows them all")
+    hint = name_hint(name, COLUMNS, listed="`vllm-watch runs --json` shows them all")
     return f"unknown column {name}: {hint}"

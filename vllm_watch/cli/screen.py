@@ -21,7 +21,7 @@ from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vllm_watch.config import Settings
-    from vllm_watch.core.moments import TimeText
+    from vllm_watch.core.timetexts import TimeText
     from vllm_watch.ingest import Ingest
     from vllm_watch.serverside.poller import Poller
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vllm_watch.cli.saying import say
-from vllm_watch.core.moments import since_words
 from vllm_watch.core.news import FileTrouble, Looked, News
+from vllm_watch.core.timetexts import since_words
 
 
 def troubles_said(items: Iterator[News | Looked]) -> Iterator[News | Looked]:

@@ -18,7 +18,7 @@ from vllm_watch.config.registry import (
 from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
 from vllm_watch.config.settings import Settings
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.mistakes import MistakeError, meant
+from vllm_watch.core.mistakes import MistakeError, name_hint
 from vllm_watch.core.naming import visible
 
 if TYPE_CHECKING:
@@ -281,5 +281,5 @@ def _accepted(place: str, key: str, kind: Kind, value: object) -> object:
 
 def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> ConfigError:
     """The error for an unknown name, with the known one that may be meant."""
-    hint = meant(name, known, listed="`vllm-watch config show` lists them all")
+    hint = name_hint(name, known, listed="`vllm-watch config show` lists them all")
     return ConfigError(f"{place}: unknown {noun} {name}: {hint}")

@@ -55,7 +55,7 @@ class Columns:
             return [None] * max(0, min(stop, len(self)) - start)
         return [None if value != value else value for value in column[start:stop]]
 
-    def known(self, name: str, start: int = 0) -> array[float]:
+    def zero_filled(self, name: str, start: int = 0) -> array[float]:
         """Return the values of the rows from `start` on, 0 where one is missing."""
         column = self.columns.get(name, array("d", [0.0]) * len(self))
         return without_gaps(column[start:])

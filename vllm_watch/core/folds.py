@@ -31,7 +31,7 @@ Derive = Callable[[Sequence[float], Sequence[Sequence[float | None]], float], li
 """Derives values from times, a column for each metric, and the longest distance that is no gap."""
 
 
-class Kind(NamedTuple):
+class LineKind(NamedTuple):
     """What a line shows: a metric, or a value derived from several."""
 
     name: str
@@ -100,7 +100,7 @@ class Folded:
 class Folds:
     """A line in steps: of one engine of a run, or of several engines combined."""
 
-    def __init__(self, run: Run, engines: Sequence[int], kind: Kind) -> None:
+    def __init__(self, run: Run, engines: Sequence[int], kind: LineKind) -> None:
         self._run, self._engines, self._kind = run, tuple(engines), kind
         self._metrics = [METRIC_BY_NAME[name] for name in kind.metrics]
         self._widths: dict[float, Folded] = {}
@@ -212,7 +212,7 @@ def point_at(series: Series, metrics: Sequence[str], index: int) -> Point:
     return Point(at, series.written(index, math.inf), values, low, high, count)
 
 
-def folds_of(run: Run, engines: Sequence[int], kind: Kind) -> Folds:
+def folds_of(run: Run, engines: Sequence[int], kind: LineKind) -> Folds:
     """Return the folds of a line of a run, kept with it."""
     place = (kind.name, *engines)
     folds = run.folds.get(place)

@@ -56,7 +56,7 @@ class MeanTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RequestSums:
     """Running sums up to each stats line of all engines; a window is the difference of two."""
 
     times: array[float]
@@ -109,12 +109,12 @@ class Evidence:
         return self.in_flight[index] if index >= 0 else 0.0
 
 
-def evidence_of(run: Run, since: float = -math.inf) -> Evidence:
+def request_sums(run: Run, since: float = -math.inf) -> RequestSums:
     """Return the sums of a run from a moment on, over the samples that are kept one by one."""
     parts = [_engine_columns(run.series[engine], since) for engine in run.engines]
     times, waiting, running, generated, in_flight = parts[0] if len(parts) == 1 else _merged(parts)
     answer_times, answers = run.traffic.answered(since)
-    return Evidence(
+    return RequestSums(
         times,
         added_up(waiting),
         added_up(running),
@@ -126,22 +126,22 @@ def evidence_of(run: Run, since: float = -math.inf) -> Evidence:
 
 
 def mean_times(
-    evidence: Evidence, start: float, end: float, gate: TimesGate | None = None
+    sums: RequestSums, start: float, end: float, gate: TimesGate | None = None
 ) -> tuple[MeanTimes | None, str]:
     """Return the mean times over a window, or None and why they are unknown.
 
     Args:
-        evidence: sums of a run.
+        sums: those of a run.
         start: epoch seconds after which lines count; `-inf` for the whole run.
         end: epoch seconds up to which they count; `inf` for the whole run.
         gate: what the window must hold.
     """
     gate = gate or TimesGate()
-    times, lines, answered = evidence.over(start, end)
+    times, lines, answered = sums.over(start, end)
     if lines < gate.lines:
         return None, f"only {counted(lines, 'stats line')}; {gate.lines} are needed"
     # A stream's access line is written at its start, so a request in flight may count already.
-    in_flight = evidence.in_flight_at(end)
+    in_flight = sums.in_flight_at(end)
     if times is None or answered - in_flight < gate.answered:
         known = f"{counted(round(answered), 'request')} answered"
         if not answered or not in_flight:
@@ -155,11 +155,11 @@ def mean_times(
 
 def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None, str]:
     """Return the mean times over a whole run, or None and why they are unknown."""
-    return times_between(run, evidence_of(run), -math.inf, math.inf, gate)
+    return times_between(run, request_sums(run), -math.inf, math.inf, gate)
 
 
 def times_between(
-    run: Run, evidence: Evidence, start: float, end: float, gate: TimesGate | None = None
+    run: Run, sums: RequestSums, start: float, end: float, gate: TimesGate | None = None
 ) -> tuple[MeanTimes | None, str]:
     """Return the mean times of a run over (start, end], or None and why they are unknown.
 
@@ -167,7 +167,7 @@ def times_between(
     say why the other times are unknown, if they are.
     """
     gate = gate or TimesGate()
-    times, why = mean_times(evidence, start, end, gate)
+    times, why = mean_times(sums, start, end, gate)
     count, mean, aborted = run.answered.over(start, end)
     if times is not None and aborted > gate.aborted_share * times.answered:
         words = f"{aborted} requests were aborted: the mean would include their time"
@@ -230,7 +230,7 @@ def _engine_columns(series: Series, since: float) -> _Columns:
     """
     first = max(series.thinned, series.span(since, math.inf)[0] - 2)
     times, cadence = series.times[first:], series.cadence
-    waiting, running = series.known("waiting", first), series.known("running", first)
+    waiting, running = series.zero_filled("waiting", first), series.zero_filled("running", first)
     made = tokens_made(series, "generation_tps", first)
     held = array("d", [math.inf] if times else []) + each(sub, times[1:], times[:-1])
     silent = above(held, SILENCE_CADENCES * cadence)

@@ -14,7 +14,7 @@ class MistakeError(ValueError):
     """A mistake in a user's own file or setting; its message is one line that says what to do."""
 
 
-def meant(name: str, known: Iterable[str], form: str = "{}", listed: str = "") -> str:
+def name_hint(name: str, known: Iterable[str], form: str = "{}", listed: str = "") -> str:
     """Return what an unknown name may mean: `did you mean X?`, the same for all kinds of names.
 
     Meant are the known names that begin with it, else those with the same last part (`time.tz` for

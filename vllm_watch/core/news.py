@@ -106,7 +106,7 @@ class PastComplete:
     source: str
 
 
-About: TypeAlias = (
+ServerNews: TypeAlias = (
     "LogFound | ZoneFound | Block | CompanionBlock | FileTrouble | RunsBegan | LogMoved"
     " | PastComplete"
 )
@@ -117,7 +117,7 @@ About: TypeAlias = (
 class Past:
     """News of a large log that is read from its beginning while its newest part is shown."""
 
-    about: About
+    about: ServerNews
     read: int
     """Bytes read so far …"""
     size: int
@@ -129,7 +129,7 @@ class Past:
         return self.about.source
 
 
-News: TypeAlias = "About | Past"
+News: TypeAlias = "ServerNews | Past"
 
 
 @dataclass(frozen=True, slots=True)

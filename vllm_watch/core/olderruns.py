@@ -30,12 +30,12 @@ def make_room(runs: list[Run], keep: Keep) -> None:
     for run in older:
         if over > 0:
             over -= run.forget(over, FEWEST_EVENTS)
-    over = sum(run.text for run in older) - MOST_TEXT
+    over = sum(run.characters for run in older) - MOST_TEXT
     for run in older:
         while over > 0 and len(run.moments) > FEWEST_EVENTS:
-            before = run.text
+            before = run.characters
             run.forget(1, FEWEST_EVENTS)
-            over -= before - run.text
+            over -= before - run.characters
     over = sum(len(run.traffic) for run in older) - MOST_STRETCHES
     for run in older:
         while over > 0 and len(run.traffic) > FEWEST_POINTS:

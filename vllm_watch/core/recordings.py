@@ -80,11 +80,11 @@ class Recording:
         if isinstance(row, EngineRow):
             tables = self.lines if row.origin == "line" else self.engines
             table = tables.setdefault(row.engine, Table())
-            table.append(row.time, engine_values(row))
+            table.append(row.time, engine_row_values(row))
         else:
             tables = self.smi if row.origin == "table" else self.nvml
             table = tables.setdefault(row.gpu, Table())
-            table.append(row.time, gpu_values(row))
+            table.append(row.time, gpu_row_values(row))
             name, uuid = self.names.get(row.gpu, (None, None))
             self.names[row.gpu] = (row.name or name, row.uuid or uuid)
         if self.bounded and len(table) > MOST_ROWS:
@@ -96,7 +96,7 @@ class Recording:
             table.shift(seconds)
 
 
-def engine_values(row: EngineRow) -> dict[str, float | None]:
+def engine_row_values(row: EngineRow) -> dict[str, float | None]:
     """Return a row of an engine as numbers by name, such as `ttft_s_p95` and `finished_stop`."""
     values: dict[str, float | None] = {**row.totals}
     for name in ("running", "waiting", "kv_cache_usage"):
@@ -110,7 +110,7 @@ def engine_values(row: EngineRow) -> dict[str, float | None]:
     return values
 
 
-def gpu_values(row: GpuRow) -> dict[str, float | None]:
+def gpu_row_values(row: GpuRow) -> dict[str, float | None]:
     """Return a row of a GPU as numbers by name; `throttle_<reason>` is 1 where it holds."""
     values = {name: getattr(row, name) for name in GPU_VALUES}
     return values | {f"throttle_{reason}": 1.0 for reason in row.throttle}

@@ -12,10 +12,10 @@ from functools import partial
 from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
+from vllm_watch.core.countstart import CountStart
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.origin import Origin
 from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
@@ -72,7 +72,7 @@ class ConfigurationLine(NamedTuple):
         return self.event.time is not None
 
 
-class Stretch(NamedTuple):
+class WorkStretch(NamedTuple):
     """Samples in a row that are all busy, or all idle."""
 
     begin: float
@@ -92,7 +92,7 @@ class Run:
     """How much of its samples is kept, None: all of them."""
     judge: Callable[[Run], None] | None = None
     """Called before samples are thinned, so that they can be judged first."""
-    origin: Origin = field(default_factory=Origin)
+    count_start: CountStart = field(default_factory=CountStart)
     series: dict[int, Series] = field(default_factory=dict)
     last_arrivals: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
@@ -121,9 +121,9 @@ class Run:
     """Newest state of the progress bar of a run without a server."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
-    text: int = 0
+    characters: int = 0
     """Characters of its events."""
-    stretches: dict[int, Stretch] = field(default_factory=dict)
+    stretches: dict[int, WorkStretch] = field(default_factory=dict)
     """Engine to its newest stretch when samples were thinned last (`core/states.py`)."""
     newest_stretches: dict[int, tuple[int, object, float]] = field(default_factory=dict)
     """Engine to a sample, its kind, and when its stretch began: a cache (`core/states.py`)."""
@@ -177,7 +177,7 @@ class Run:
         series = self.series.get(engine)
         if series is None:
             ready = None if self.judge is None else partial(self.judge, self)
-            series = self.series[engine] = Series(self.keep, ready, self.origin)
+            series = self.series[engine] = Series(self.keep, ready, self.count_start)
             self.series = dict(sorted(self.series.items()))
         return series
 
@@ -199,7 +199,7 @@ class Run:
             event = eager(event)
         if event.time is not None:
             self.stamp(event.time)
-        if self.origin.take(event):
+        if self.count_start.take(event):
             return
         begun = self._newest_of(own=True) if event.continues else None
         if begun is not None and begun.event.twin == event.twin:
@@ -298,7 +298,7 @@ class Run:
         """Shift all times, arrivals too (they are in the log's clock), after the zone changed."""
         self.traffic.shift(seconds)
         self.answered.shift(seconds)
-        self.origin.shift(seconds)
+        self.count_start.shift(seconds)
         for series in self.series.values():
             series.shift(seconds)
         for steps in self.steps.values():
@@ -334,13 +334,13 @@ class Run:
 
     def _count_text(self, characters: int) -> None:
         """Count text, and forget events if a watched run has too much of it."""
-        self.text += characters
+        self.characters += characters
         if self.keep is not None and self.keep.forgets:
             self.forget_text()
 
     def forget_text(self) -> None:
         """Forget events until their text is no longer than `MOST_TEXT`."""
-        while self.text > MOST_TEXT and len(self.moments) > 1:
+        while self.characters > MOST_TEXT and len(self.moments) > 1:
             self._forget()
 
     def _newest_of(self, *, own: bool) -> Moment | None:
@@ -378,7 +378,7 @@ class Run:
         """Drop the oldest event that says nothing about the state, or else one in the middle."""
         ordinary = (i for i, m in enumerate(self.moments) if m.event.kind in _FORGETTABLE)
         index = next(ordinary, len(self.moments) // 2)
-        self.text -= self.moments.pop(index).size
+        self.characters -= self.moments.pop(index).size
 
 
 def _near(one: float | None, other: float | None) -> bool:

@@ -12,8 +12,8 @@ from operator import sub
 from vllm_watch.core.arithmetic import above, each
 from vllm_watch.core.buckets import Buckets, Keep
 from vllm_watch.core.columns import Columns
+from vllm_watch.core.countstart import CountStart
 from vllm_watch.core.metrics import METRICS
-from vllm_watch.core.origin import Origin
 
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
@@ -42,11 +42,11 @@ class Series(Columns):
     __slots__ = (
         "_buckets",
         "_cadence",
-        "_cadence_at",
-        "_cadence_of",
+        "_cadence_count",
+        "_cadence_known",
+        "_count_start",
         "_keep",
         "_newest",
-        "_origin",
         "_ready",
         "_slack",
         "amended",
@@ -62,22 +62,22 @@ class Series(Columns):
         self,
         keep: Keep | None = None,
         ready: Callable[[], None] | None = None,
-        origin: Origin | None = None,
+        count_start: CountStart | None = None,
     ) -> None:
         """Make an empty series, bounded by `keep`; `ready` is called before samples are thinned.
 
-        `origin` is when its run began to count.
+        `count_start` is when its run began to count.
         """
         super().__init__()
         self._keep = keep
         self._slack = math.inf if keep is None else keep.slack
         self._buckets = Buckets(keep or Keep(), RATES)
         self._cadence = DEFAULT_CADENCE
-        self._cadence_at = 0
-        self._cadence_of = (-1, 0)
+        self._cadence_count = 0
+        self._cadence_known = (-1, 0)
         self._newest = -1
         self._ready = ready
-        self._origin = origin
+        self._count_start = count_start
         self.measured = False
         """Whether each rate is that of the whole time since the sample before, however long."""
         self.first_held: float | None = None
@@ -192,16 +192,16 @@ class Series(Columns):
     def cadence(self) -> float:
         """Median seconds between two samples, 10 until it is known; cached until they change."""
         count, known = len(self.times), (self.revision, self.thinned)
-        if known != self._cadence_of or not self._paced_as_before(count):
+        if known != self._cadence_known or not self._paced_as_before(count):
             newest = self.times[max(self.thinned, count - _CADENCE_OF) :]
             self._cadence = median_distance(newest) if len(newest) > 1 else self._cadence
-            self._cadence_of = known
-        self._cadence_at = count
+            self._cadence_known = known
+        self._cadence_count = count
         return self._cadence
 
     def _paced_as_before(self, count: int) -> bool:
         """Return whether further samples leave the median distance as it was."""
-        before, times = self._cadence_at, self.times
+        before, times = self._cadence_count, self.times
         if before == count:
             return True
         if count - before >= _STEADY or before - _CADENCE_OF < self.thinned:
@@ -258,8 +258,10 @@ class Series(Columns):
         held = held_seconds(self.times[start:stop], cadence, silence, before=before)
         if held and not start:
             first = self.first_held
-            if first is None and self._origin is not None and not self.measured:
-                first = self._origin.seconds(self.times[0], cadence, SILENCE_CADENCES * cadence)
+            if first is None and self._count_start is not None and not self.measured:
+                first = self._count_start.seconds(
+                    self.times[0], cadence, SILENCE_CADENCES * cadence
+                )
             held[0] = held[0] if first is None else first
         return held
 
@@ -308,7 +310,7 @@ class Series(Columns):
             means = [metric.mean(i) if metric else math.nan for i in range(self.thinned)]
             column[:stop] = array("d", means)
         self._newest = max(0, self._newest - stop + self.thinned)
-        self._cadence_of = (-1, 0)
+        self._cadence_known = (-1, 0)
 
     def _is_thinned(self, index: int, time: float) -> bool:
         """Return whether a late sample belongs to a time that is kept as buckets only."""

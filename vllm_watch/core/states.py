@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import Offline, evidence_at
 from vllm_watch.core.hints import Literal
-from vllm_watch.core.run import Run, Stretch
+from vllm_watch.core.run import Run, WorkStretch
 from vllm_watch.core.series import Series
 
 State = Literal[
@@ -58,7 +58,7 @@ class ServerState:
     """Numbers in the cause of death, by the names of the format files."""
 
     @property
-    def unproved(self) -> str:
+    def perhaps_why(self) -> str:
         """What is said of a fault before an end whose cause the log does not name."""
         return f"perhaps why it {'ended' if self.name == 'ended' else 'died'}"
 
@@ -235,5 +235,5 @@ def keep_stretches(run: Run) -> None:
         if newest >= 0:
             busy = _work(series, newest)
             began = _stretch_began(run, engine, newest, busy=busy)
-            run.stretches[engine] = Stretch(began, series.times[newest], busy, series.revision)
+            run.stretches[engine] = WorkStretch(began, series.times[newest], busy, series.revision)
             del run.newest_stretches[engine]

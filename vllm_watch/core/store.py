@@ -14,7 +14,6 @@ from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
 from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.news import (
-    About,
     Block,
     CompanionBlock,
     FileTrouble,
@@ -24,6 +23,7 @@ from vllm_watch.core.news import (
     News,
     Past,
     PastComplete,
+    ServerNews,
     ZoneFound,
 )
 from vllm_watch.core.recorded import EngineRow, GpuRow
@@ -222,7 +222,7 @@ class Store:
             self._reach.note(server)
         return server
 
-    def _take(self, server: Server, news: About) -> None:
+    def _take(self, server: Server, news: ServerNews) -> None:
         match news:
             case Block():
                 self._apply_block(server, news)
@@ -282,9 +282,9 @@ class Store:
                     self._rename(server, item)
             case EngineRow():
                 if item.origin == "line":
-                    from vllm_watch.core.linecounts import counted
+                    from vllm_watch.core.latencycounts import with_counts
 
-                    item = counted(item, server.run_at(item.time).series.get(item.engine))
+                    item = with_counts(item, server.run_at(item.time).series.get(item.engine))
                 server.recording.add(item)
             case GpuRow():
                 server.recording.add(item)
@@ -313,7 +313,7 @@ class Store:
         size = max(1, past.size)
         return before is None or before[0] * 100 // size != past.read * 100 // size
 
-    def _server(self, servers: dict[str, Server], news: About) -> Server:
+    def _server(self, servers: dict[str, Server], news: ServerNews) -> Server:
         source = news.source
         if source not in servers:
             known = name_in_stream(source, news.part if isinstance(news, LogFound) else "")

@@ -52,7 +52,7 @@ def tokens_made(series: Series, metric: str, start: int = 0) -> array[float]:
     thinned = series.thinned
     made = array("d", [series.over_time(metric, index) for index in range(start, thinned)])
     begin = max(start, thinned)
-    return made + each(mul, series.known(metric, begin), series.held(begin, len(series)))
+    return made + each(mul, series.zero_filled(metric, begin), series.held(begin, len(series)))
 
 
 def run_tokens(run: Run) -> dict[int, Tokens]:
@@ -89,7 +89,7 @@ def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> f
     for engine in run.engines:
         series = run.series[engine]
         begins = each(sub, series.times, held_seconds(series.times, series.cadence))
-        stretches += compress(zip(begins, series.times, strict=True), series.known("running"))
+        stretches += compress(zip(begins, series.times, strict=True), series.zero_filled("running"))
     if begin > -math.inf or end < math.inf:
         stretches = [(max(begin, since), min(end, until)) for since, until in stretches]
     if not any(len(series) for series in run.series.values()):

@@ -81,7 +81,7 @@ def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool
 def _before_the_end(finding: Finding, state: ServerState) -> Finding:
     """Return the faults before a death as possible causes: earlier does not mean proved."""
     seen = finding.detail.partition(";")[0]  # without the remedy, which comes after the death
-    detail = seen if state.cause else f"{state.unproved}: {seen}"
+    detail = seen if state.cause else f"{state.perhaps_why}: {seen}"
     title = f"before that: {finding.title}"
     return replace(finding, title=title, detail=detail, until=state.since)
 

@@ -9,7 +9,7 @@ from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.config.sections import Severity
 from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.core.mistakes import meant
+from vllm_watch.core.mistakes import name_hint
 from vllm_watch.health.recordedsignals import SIGNALS
 from vllm_watch.health.rules import (
     FACTS,
@@ -138,7 +138,9 @@ def _values(
     """
     unknown = sorted(entry.keys() - known)
     if unknown:
-        raise RuleError(f"{where}: unknown key {unknown[0]}: {meant(unknown[0], sorted(known))}")
+        raise RuleError(
+            f"{where}: unknown key {unknown[0]}: {name_hint(unknown[0], sorted(known))}"
+        )
     given = {key: entry[key] for key in needed} | entry
     return {
         key: _READ[key](where, value) if key in _READ else value for key, value in given.items()

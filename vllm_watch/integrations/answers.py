@@ -16,9 +16,9 @@ from datetime import tzinfo
 from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
-from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
+from vllm_watch.core.timetexts import parse_time, place_time
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import excerpt
 from vllm_watch.reports.following import FollowedServers

@@ -20,8 +20,8 @@ from vllm_watch.parsing.envelope import GROUPS as ENVELOPE_GROUPS
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
-from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
-from vllm_watch.parsing.iterations import Iterations
+from vllm_watch.parsing.formats import Access, FormatFile, Formats, LineForm
+from vllm_watch.parsing.iterations import StepForm
 from vllm_watch.parsing.parts import PartsReader
 from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.samples import (
@@ -68,7 +68,7 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
 
             refuse_unknown_keys(path, table)
             refuse_slow_patterns(path, table)
-        formats.origins[_name(formats, path, table)] = _origin(path, table)
+        formats.files[_name(formats, path, table)] = _format_file(path, table)
         if table.get("kind") == "envelope":
             with _naming(path):
                 envelopes += [
@@ -88,15 +88,15 @@ def _name(formats: Formats, path: str, table: Mapping[str, Any]) -> str:
     """Return the name of a format file, distinguished from earlier ones of that name."""
     name = unique = str(table.get("name", os.path.basename(path).removesuffix(".toml")))
     number = 1
-    while unique in formats.origins:
+    while unique in formats.files:
         number += 1
         unique = f"{name} ({number})"
     return unique
 
 
-def _origin(path: str, table: Mapping[str, Any]) -> Origin:
+def _format_file(path: str, table: Mapping[str, Any]) -> FormatFile:
     kind, title, versions = (str(table.get(key, "")) for key in ("kind", "title", "versions"))
-    return Origin(path, kind, title, versions, _samples(table))
+    return FormatFile(path, kind, title, versions, _samples(table))
 
 
 def _without_samples(table: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +274,7 @@ class _Adding(NamedTuple):
         if not self.checked:
             whole = compiled(head.pattern + body.pattern)
             self._check(entry, lambda line: access_values(whole, line))
-        self.formats.iterations = Iterations(str(entry["contains"]).encode(), head, body)
+        self.formats.iterations = StepForm(str(entry["contains"]).encode(), head, body)
 
     def _add_requests(self, entry: dict[str, Any]) -> None:
         words = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vllm_watch.core.hints import Any, TypeAlias
-from vllm_watch.core.mistakes import meant
+from vllm_watch.core.mistakes import name_hint
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.wrappers import JsonKeys
 
@@ -62,7 +62,7 @@ def refuse_unknown_keys(path: str, table: Mapping[str, Any]) -> None:
 def _look_through(where: str, table: Mapping[str, Any], keys: Keys) -> None:
     for name, value in table.items():
         if name not in keys:
-            raise FormatError(f"{where}: unknown key {name}: {meant(name, keys)}")
+            raise FormatError(f"{where}: unknown key {name}: {name_hint(name, keys)}")
         for inner in value if isinstance(value, list) else [value]:
             if keys[name] is not None and isinstance(inner, dict):
                 _look_through(f"{where}: {name}", inner, keys[name])

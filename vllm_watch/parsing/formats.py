@@ -9,7 +9,7 @@ from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
-from vllm_watch.parsing.iterations import Iterations
+from vllm_watch.parsing.iterations import StepForm
 from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader, Plan
 from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
@@ -51,7 +51,7 @@ class Access:
     polls: frozenset[bytes]
 
 
-class Origin(NamedTuple):
+class FormatFile(NamedTuple):
     """The path of a format file and its description."""
 
     path: str
@@ -76,13 +76,13 @@ class Formats:
     access: Access | None = None
     requests: RequestForm | None = None
     """The form of lines about single requests, None if no format has it."""
-    iterations: Iterations | None = None
+    iterations: StepForm | None = None
     """The form of lines of iteration details, None if no format has it."""
     wrappers: Wrappers = field(default_factory=Wrappers)
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
     known: list[re.Pattern[str]] = field(default_factory=list)
     """Lines that are recognised but not kept."""
-    origins: dict[str, Origin] = field(default_factory=dict)
+    files: dict[str, FormatFile] = field(default_factory=dict)
     """The files by name, in the given order; a second file of the same name gets ` (2)`."""
     _dull: set[bytes] = field(default_factory=set)
 

@@ -18,7 +18,7 @@ HEAD_GROUPS = ("stamp", "engine", "rank")
 
 
 @dataclass(frozen=True, slots=True)
-class Iterations:
+class StepForm:
     """The form of a line of a step."""
 
     contains: bytes

@@ -16,7 +16,7 @@ from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.core.hints import Any
-from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, times_between
+from vllm_watch.core.meantimes import MeanTimes, TimesGate, request_sums, times_between
 from vllm_watch.core.recorded import finite
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
@@ -115,7 +115,7 @@ def benchmark_spans(
         begin, end = benchmark.span(tz)
         if not benchmark.is_of(model) or not _covers(run, begin, end):
             continue
-        times, _ = times_between(run, evidence_of(run), begin, end, gate)
+        times, _ = times_between(run, request_sums(run), begin, end, gate)
         spans.append(BenchmarkSpan(benchmark, begin, end, _means(run, begin, end), times))
     return tuple(spans)
 

@@ -49,13 +49,13 @@ def death_lines(
     length = how_long(before, state.since)
     lasted = f" for {length}" if length else ""
     tails = (
-        f"; before: {what}{lasted}, {state.unproved}",
+        f"; before: {what}{lasted}, {state.perhaps_why}",
         f"; before: {what}{lasted}",
         f"; {before.word} before",
     )
     head, who = heads
     told = [f"{head}: {why}{tail}" for tail in tails for why in whys]
-    told += [f"{head}; {before.word} before, {state.unproved}", f"{head}, {before.word} before"]
+    told += [f"{head}; {before.word} before, {state.perhaps_why}", f"{head}, {before.word} before"]
     brief = told[-1:]
     advised = with_condition(flag_words(before), before)
     bare = with_condition(" ".join(before.flags), before)

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS, Metric, engine_label
-from vllm_watch.core.moments import parse_time
+from vllm_watch.core.timetexts import parse_time
 from vllm_watch.reports.pieces import COLUMNS, QUARTER, Column, Piece
 from vllm_watch.reports.rows import Row
 

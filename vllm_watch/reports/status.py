@@ -9,7 +9,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.enginevalues import combined_values
 from vllm_watch.core.figures import age, short_time
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
-from vllm_watch.core.mistakes import meant
+from vllm_watch.core.mistakes import name_hint
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst_first
 from vllm_watch.reports.snapshot import ServerSnapshot
 
@@ -118,7 +118,7 @@ def _parsed(template: str) -> list[tuple[str, str | None, str | None]]:
 
 def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
     if name not in FIELDS:
-        raise FieldError(f"unknown field {{{name}}}: {meant(name, FIELDS, '{{{}}}')}")
+        raise FieldError(f"unknown field {{{name}}}: {name_hint(name, FIELDS, '{{{}}}')}")
     value = values.get(name, _ABSENT)
     if not form:
         return shown(name, value)
@@ -192,12 +192,12 @@ def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
 
 def _times(now: ServerSnapshot, settings: Settings) -> dict[str, float]:
     """Return the mean times of a server's last minutes, nothing if unknown."""
-    from vllm_watch.core.meantimes import evidence_of, times_between
+    from vllm_watch.core.meantimes import request_sums, times_between
 
     limits = settings.times
     run = now.server.run_at(now.time)
     start = now.time - limits.window_minutes * 60
-    times, _ = times_between(run, evidence_of(run, start), start, now.time, limits.gate())
+    times, _ = times_between(run, request_sums(run, start), start, now.time, limits.gate())
     if times is None:
         return {}
     texts = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.news import Block, News, ZoneFound
 from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
+from vllm_watch.core.timetexts import TimeText, place_time
 from vllm_watch.reports.pieces import Piece
 from vllm_watch.reports.rows import Row
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 
-from vllm_watch.core.meantimes import Evidence, TimesGate, evidence_of, times_between
+from vllm_watch.core.meantimes import RequestSums, TimesGate, request_sums, times_between
 from vllm_watch.core.news import News
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
@@ -39,10 +39,10 @@ def time_rows(read: Iterable[News], gate: TimesGate, step: float) -> Iterator[Ro
 
 def _run_rows(server: Server, run: Run, gate: TimesGate, step: float) -> Iterator[Row]:
     """Yield the steps of a run that have a stats line or an answered request."""
-    evidence = evidence_of(run)
-    moments = (*evidence.times, *evidence.answer_times, *run.answered.times)
+    sums = request_sums(run)
+    moments = (*sums.times, *sums.answer_times, *run.answered.times)
     for begin in _begins(moments, server.clock.tz, step):
-        cells = _cells(server, run, evidence, (begin, begin + step), gate)
+        cells = _cells(server, run, sums, (begin, begin + step), gate)
         yield {**row_of(server, run, begin), **cells}
 
 
@@ -51,10 +51,10 @@ def _begins(times: Iterable[float], tz: tzinfo, step: float) -> list[float]:
 
 
 def _cells(
-    server: Server, run: Run, evidence: Evidence, span: tuple[float, float], gate: TimesGate
+    server: Server, run: Run, sums: RequestSums, span: tuple[float, float], gate: TimesGate
 ) -> Row:
-    times, why = times_between(run, evidence, *span, gate)
-    _, lines, answered = evidence.over(*span)
+    times, why = times_between(run, sums, *span, gate)
+    _, lines, answered = sums.over(*span)
     low = math.nextafter(span[0], math.inf)
     recorded = latencies_between(server.recording.engines.values(), low, span[1])
     exact = recorded_times(RecordedSummary(recorded))

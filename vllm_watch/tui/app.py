@@ -22,8 +22,8 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
 from vllm_watch.core.hints import Any
-from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.news import Looked, News, Past
+from vllm_watch.core.timetexts import TimeText, place_time
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor

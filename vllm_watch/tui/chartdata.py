@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import combined_value
-from vllm_watch.core.folds import Kind, Step, folds_of, point_at
+from vllm_watch.core.folds import LineKind, Step, folds_of, point_at
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
@@ -58,12 +58,17 @@ def curve(
     highest value. Extremes of several engines are added up as if they had been reached together:
     the highest is then an upper bound, the lowest a lower bound.
     """
-    kind = Kind(metric, (metric,))
+    kind = LineKind(metric, (metric,))
     return _curve(server, engine, kind, (start, end), extremes=extremes)
 
 
 def _curve(
-    server: Server, engine: int | None, kind: Kind, window: tuple[float, float], *, extremes: bool
+    server: Server,
+    engine: int | None,
+    kind: LineKind,
+    window: tuple[float, float],
+    *,
+    extremes: bool,
 ) -> Curve:
     """Return a line over time, runs one after another."""
     start, end = window
@@ -97,7 +102,7 @@ def _rows(run: Run, engine: int, start: float, end: float) -> int:
 
 
 def _folded(
-    run: Run, engines: Sequence[int], kind: Kind, window: tuple[float, float], *, extremes: bool
+    run: Run, engines: Sequence[int], kind: LineKind, window: tuple[float, float], *, extremes: bool
 ) -> Drawn:
     """Return a line in steps; samples that are not folded yet stay single."""
     start, end = window
@@ -145,7 +150,7 @@ def _add_step(out: Drawn, step: Step) -> None:
 
 
 def _exact(
-    run: Run, engines: Sequence[int], kind: Kind, window: tuple[float, float], *, extremes: bool
+    run: Run, engines: Sequence[int], kind: LineKind, window: tuple[float, float], *, extremes: bool
 ) -> Drawn:
     """Return a line with every sample."""
     parts = [
@@ -332,5 +337,5 @@ def _paces(
     return [None if seconds is None else seconds * 1000 for seconds in paces]
 
 
-_PER_REQUEST = Kind("per request", ("generation_tps", "running"), _shares)
-_PACE = Kind("pace", ("generation_tps", "running"), _paces)
+_PER_REQUEST = LineKind("per request", ("generation_tps", "running"), _shares)
+_PACE = LineKind("pace", ("generation_tps", "running"), _paces)

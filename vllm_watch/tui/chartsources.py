@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.meantimes import evidence_of
+from vllm_watch.core.meantimes import request_sums
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
@@ -194,9 +194,9 @@ def request_times() -> Source:
         queue: list[float | None] = []
         running: list[float | None] = []
         for run in scope.server.runs:
-            evidence = evidence_of(run, scope.start - run.cadence - 2 * TIMES_WINDOW)
+            sums = request_sums(run, scope.start - run.cadence - 2 * TIMES_WINDOW)
             for at in _stamps(run, scope):
-                found, _, _ = evidence.over(at - TIMES_WINDOW, at)
+                found, _, _ = sums.over(at - TIMES_WINDOW, at)
                 times.append(at)
                 known = found is not None and found.queue is not None
                 queue.append(found.queue if found is not None else None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import tzinfo
 
-from vllm_watch.core.moments import since_words
 from vllm_watch.core.store import Server
+from vllm_watch.core.timetexts import since_words
 from vllm_watch.health.monitor import Monitor
 
 _LINES = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.config import CostSettings, RequestTimesSettings
 from vllm_watch.core.figures import duration, percent, short_time
-from vllm_watch.core.meantimes import evidence_of, times_between
+from vllm_watch.core.meantimes import request_sums, times_between
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import busy_seconds, generated_between
 from vllm_watch.reports.cost import cost_of, gpus_of
@@ -17,7 +17,7 @@ def times_facts(run: Run, time: float, limits: RequestTimesSettings) -> tuple[st
     """
     end = time if run.newest_stamp is None else min(time, run.newest_stamp)
     start = end - limits.window_minutes * 60
-    times, _ = times_between(run, evidence_of(run, start), start, end, limits.gate())
+    times, _ = times_between(run, request_sums(run, start), start, end, limits.gate())
     if times is None:
         return ()
     exact = times.source == "requests"

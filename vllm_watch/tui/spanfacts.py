@@ -7,7 +7,7 @@ from datetime import tzinfo
 from vllm_watch.config import Settings
 from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.figures import clock, count, duration, percent, rate, short_time
-from vllm_watch.core.meantimes import evidence_of, times_between
+from vllm_watch.core.meantimes import request_sums, times_between
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
@@ -87,7 +87,7 @@ def _times(
     if engine is not None and len(run.engines) > 1:
         return ()
     gate = settings.times.gate()
-    times, why = times_between(run, evidence_of(run, start), start, end, gate)
+    times, why = times_between(run, request_sums(run, start), start, end, gate)
     if times is None:
         return (f"unknown: {why}",) if why else ()
     parts = (

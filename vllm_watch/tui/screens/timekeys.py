@@ -8,7 +8,7 @@ from textual import on
 from textual.screen import Screen
 
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.moments import parse_time, place_time
+from vllm_watch.core.timetexts import parse_time, place_time
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import ReplayBarClicked, SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.timeline import STEPS

@@ -65,7 +65,7 @@ class Block:
     """The line of the advice with which its second step begins."""
     style: str = ""
     arrow: str = "→ "
-    unproved: str = ""
+    perhaps_why: str = ""
     """That it may have caused a death: its reason or the right edge of its head says so."""
     loud: bool = True
     place: int | None = None
@@ -124,8 +124,8 @@ class Block:
         reason += self._quotes()
         remedy = self._remedy()
         times = self.times
-        if self.unproved and not self.rows:
-            times = [*(f"{self.unproved}, {time}" for time in times), self.unproved]
+        if self.perhaps_why and not self.rows:
+            times = [*(f"{self.perhaps_why}, {time}" for time in times), self.perhaps_why]
         head = self._timed(times)
         if remedy:
             last = self._beside(remedy[-1], [more, more.partition(":")[0]] if more else [])
@@ -221,7 +221,7 @@ def finding_block(
         advice.whole,
         detail if width >= WORDY else "",
         advice.then,
-        unproved=item.row.state.unproved if width >= WORDY and _is_unproved(item) else "",
+        perhaps_why=item.row.state.perhaps_why if width >= WORDY and _is_unproved(item) else "",
         quotes=_quotes(item),
         loud=item.loud,
     )
@@ -296,7 +296,7 @@ def _title(
     if not wordy and _is_unproved(item):
         length = how_long(finding, state.since)
         lasted = f" for {length}" if length else ""
-        ends = (f"{lasted}, {state.unproved}", lasted, "")
+        ends = (f"{lasted}, {state.perhaps_why}", lasted, "")
         names = (fault_name(finding), finding.word)
         heads = [f"before: {name}{end}" for end in ends for name in names]
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail

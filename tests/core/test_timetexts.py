@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vllm_watch.core.moments import GRAMMAR, parse_time, place_time, since_words
+from vllm_watch.core.timetexts import GRAMMAR, parse_time, place_time, since_words
 
 
 def when(text: str) -> float:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.recorded import EngineRow, Latency
 from vllm_watch.core.recordings import ROWS_APART
-from vllm_watch.core.series import Series
+from vllm_watch.core.series import DEFAULT_CADENCE, Series
 
 _STAMP = 2.0
 """Most seconds between a stats line and its latency line."""
-_USUAL = 10.0
-"""Seconds of an interval if only its end is known: vLLM's default."""
 
 
-def counted(row: EngineRow, series: Series | None) -> EngineRow:
+def with_counts(row: EngineRow, series: Series | None) -> EngineRow:
     """Return a latency line's row, its latencies weighted by the requests of its stats line.
 
     First tokens are counted for the requests that ended, and for those that run now but did not
@@ -32,7 +30,7 @@ def counted(row: EngineRow, series: Series | None) -> EngineRow:
     if ended == 1 and "request_s" not in row.latencies:
         ended = 0  # a recording has 1 where no request finished
     begun = max(1.0, ended + running - before)
-    seconds = gap if gap is not None and known else _USUAL
+    seconds = gap if gap is not None and known else DEFAULT_CADENCE
     tokens = (series.value("generation_tps", index) or 0.0) * seconds
     counts = {"ttft_s": begun, "itl_s": tokens - begun}
     latencies = {

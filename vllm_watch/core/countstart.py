@@ -14,7 +14,7 @@ COUNTING = "counting"
 
 
 @dataclass(slots=True)
-class Origin:
+class CountStart:
     """When a run began to count, and when its loop of stats lines began."""
 
     counts: float | None = None
