@@ -9,7 +9,7 @@ from pathlib import Path
 from vllm_watch.actions.payload import Alert
 from vllm_watch.config.sections import Severity
 from vllm_watch.core.states import ServerState, State
-from vllm_watch.health.finding import Finding, Noted
+from vllm_watch.health.finding import Finding, RankedFinding
 from vllm_watch.health.monitor import Health
 
 ALERT = Alert(
@@ -48,4 +48,4 @@ def finding(name: str, severity: Severity = "critical", since: float | None = 0.
 
 
 def health(*found: Finding, state: State = "busy") -> Health:
-    return Health(ServerState(state, 0.0), tuple(map(Noted.of, found)))
+    return Health(ServerState(state, 0.0), tuple(map(RankedFinding.of, found)))

@@ -14,11 +14,11 @@ from vllm_watch.config import Settings
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import situation
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
+from vllm_watch.health.holdcolumns import hold_changes
+from vllm_watch.health.holds import AT_REST, Hold, HoldChange, Pace, eased, pressed
 from vllm_watch.health.signalcolumns import learn_all
 from vllm_watch.health.signals import Signals
 from vllm_watch.health.situation import Situation
-from vllm_watch.health.walks import walk
 
 PACES = st.builds(
     Pace,
@@ -32,9 +32,9 @@ ROWS = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from([False] 
 
 def one_by_one(
     hold: Hold, pace: Pace, rows: list[tuple[bool, bool, bool]], first: int
-) -> tuple[Hold, list[Turn]]:
+) -> tuple[Hold, list[HoldChange]]:
     """Judge rows of (past the level, cleared, idle) one after the other."""
-    turns = []
+    changes = []
     for at, (past, cleared, idle) in enumerate(rows):
         fired = hold.firing
         if fired:
@@ -42,10 +42,10 @@ def one_by_one(
         elif past and not idle:
             hold = pressed(hold, pace, first + at, 10.0 * (first + at))
         if hold.firing and not fired:
-            turns.append(Turn(at, "fires", hold.since))
+            changes.append(HoldChange(at, "fires", hold.since))
         if fired and not hold.firing:
-            turns.append(Turn(at, "ends"))
-    return hold, turns
+            changes.append(HoldChange(at, "ends"))
+    return hold, changes
 
 
 @given(PACES, ROWS, ROWS)
@@ -57,7 +57,7 @@ def test_a_walk_is_a_step_at_each_row(
     times = [10.0 * (first + at) for at in range(len(rows))]
     past = np.flatnonzero([high and not idle for high, _, idle in rows])
     cleared, idle = (np.array([row[at] for row in rows], bool) for at in (1, 2))
-    found = walk(hold, pace, first, times, past, lambda: (cleared, idle))
+    found = hold_changes(hold, pace, first, times, past, lambda: (cleared, idle))
     assert found == one_by_one(hold, pace, rows, first)
 
 

@@ -10,7 +10,7 @@ from vllm_watch.core.news import Block, CompanionBlock, LogFound, Looked, ZoneFo
 from vllm_watch.core.records import Event, Requests, Sample
 from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rounds import Rounds, Row
+from vllm_watch.health.serversignals import Row, ServerSignals
 
 LOG = "vllm_Tiny_port1_realtime.log"
 QUEUE = {"running": 3.0, "waiting": 20.0, "kv_cache_usage": 0.5}
@@ -193,11 +193,11 @@ def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
     """Half of the cache by 100, then by 10: the capacity depends on the samples remembered."""
     seen = {}
     for seconds in (25.0, 1_000.0):
-        rounds = Rounds(Settings(advice=AdviceSettings(seen_capacity_seconds=seconds)))
+        signals = ServerSignals(Settings(advice=AdviceSettings(seen_capacity_seconds=seconds)))
         rows = [Row(10.0 * n, 0, 100.0 if n < 9 else 10.0, 0.0, 0.5) for n in range(12)]
         for row in rows:
-            rounds.take(row, {"max_num_seqs": 32.0})
-        seen[seconds] = rounds.signal("seen_share")
+            signals.take(row, {"max_num_seqs": 32.0})
+        seen[seconds] = signals.signal("seen_share")
     assert seen == {25.0: 32 / (0.8 * 10 / 0.5), 1_000.0: 32 / (0.8 * 100 / 0.5)}
 
 

@@ -207,7 +207,7 @@ def test_words_and_advice_are_made_for_findings_that_are_read(
 
     monkeypatch.setattr(alertfindings, "span_words", counted)
     health = recent.advance(server, at("08:51:05"), saved=False)
-    ranked = [(one.id, one.severity, one.since) for one in health.noted]
+    ranked = [(one.id, one.severity, one.since) for one in health.ranked]
     assert ranked[0] == ("kv-cache-binds", "critical", at("08:50:41"))
     assert worded == []
     assert [(one.id, one.severity, one.since) for one in health.findings] == ranked

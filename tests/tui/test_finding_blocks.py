@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from tests.tui.screens import monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
-from vllm_watch.health.finding import Noted
+from vllm_watch.health.finding import RankedFinding
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFinding, ServerFindings
@@ -144,7 +144,7 @@ def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -
     row = replace(death.row, state=replace(death.row.state, cause="out of memory"))
     flags = ("--max-num-seqs 256", "--gpu-memory-utilization 0.85")
     oom = replace(death.finding, remedy=", then ".join(flags), flags=flags)
-    findings = (ServerFinding(row, Noted.of(oom)), replace(before, row=row))
+    findings = (ServerFinding(row, RankedFinding.of(oom)), replace(before, row=row))
     drawn = lines(replace(dead, findings=ServerFindings.of(findings)), 40, 4)
     assert drawn[1:3] == ["  → --max-num-seqs 256, then", "    --gpu-memory-utilization 0.85"]
     assert "before that: KV cache full" in drawn[3]

@@ -126,5 +126,5 @@ def test_the_view_of_what_changed_is_that_of_everything(seed: int) -> None:
 def shown(view: ScreenView) -> tuple[object, ...]:
     """Return what a view shows of the fleet."""
     rows = [replace(row, serial=0) for row in view.rows]
-    findings = [(one.row.source, one.noted.id, one.silenced) for one in view.findings]
+    findings = [(one.row.source, one.ranked.id, one.silenced) for one in view.findings]
     return rows, view.counts, view.total_tps, findings, view.notes, view.events, view.selected

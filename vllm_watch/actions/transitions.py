@@ -9,7 +9,7 @@ from vllm_watch.config.sections import AlertSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Literal
 from vllm_watch.core.states import FAILED
-from vllm_watch.health.finding import Finding, Noted
+from vllm_watch.health.finding import Finding, RankedFinding
 from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import SEVERITIES
 
@@ -30,7 +30,7 @@ class Transition:
 class _TrackedAlert:
     """One alert of one server, from its first look to its end."""
 
-    noted: Noted
+    ranked: RankedFinding
     due: float
     """The earliest time to report the alert."""
     reported_at: float | None = None
@@ -62,7 +62,7 @@ class Transitions:
 
     def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
         """Return the alerts to report at `now`; those with ids in `silenced` are reported later."""
-        if not health.noted and not self._alerts:
+        if not health.ranked and not self._alerts:
             return []
         lasting = {finding.id: finding for finding in _lasting(health)}
         for name, finding in lasting.items():
@@ -72,25 +72,25 @@ class Transitions:
                 due = self._over[name] + settle if name in self._over else now
                 self._alerts[name] = _TrackedAlert(finding, due)
             else:
-                known.noted = finding
+                known.ranked = finding
         found = self._ended(lasting, health.state.name in FAILED, now, silenced)
         for name in lasting:
             alert = self._alerts[name]
-            if name in silenced or not self._loud(alert.noted):
+            if name in silenced or not self._loud(alert.ranked):
                 continue
             if alert.reported_at is None and now >= alert.due:
                 alert.reported_at = now
-                found.append(Transition("firing", alert.noted.finding))
+                found.append(Transition("firing", alert.ranked.finding))
             elif alert.reported_at is not None and self._repeats(now - alert.reported_at):
                 alert.reported_at = now
-                found.append(Transition("firing", alert.noted.finding, repeated=True))
+                found.append(Transition("firing", alert.ranked.finding, repeated=True))
         return found
 
     def next(self, silenced: Collection[str]) -> float:
         """Return when an alert is to be reported if nothing changes, ∞ if none is."""
         repeat, due = self._settings.repeat_minutes * 60.0 or math.inf, math.inf
         for name, alert in self._alerts.items():
-            if name not in silenced and self._loud(alert.noted):
+            if name not in silenced and self._loud(alert.ranked):
                 at = alert.reported_at
                 due = min(due, alert.due if at is None else at + repeat)
         return due
@@ -106,15 +106,15 @@ class Transitions:
                 continue
             del self._alerts[name]
             self._over[name] = now
-            loud = self._loud(alert.noted) and name not in silenced
+            loud = self._loud(alert.ranked) and name not in silenced
             if alert.reported_at is not None and loud and self._settings.resolved:
-                found.append(Transition("resolved", alert.noted.finding))
+                found.append(Transition("resolved", alert.ranked.finding))
         return found
 
     def _explained(self, name: str, lasting: Collection[str]) -> bool:
         return any(hidden in ("*", name) for other in lasting for hidden in self._hides(other))
 
-    def _loud(self, finding: Noted) -> bool:
+    def _loud(self, finding: RankedFinding) -> bool:
         least = SEVERITIES.index(self._settings.min_severity)
         return SEVERITIES.index(finding.severity) >= least
 
@@ -123,5 +123,5 @@ class Transitions:
         return bool(repeat) and seconds >= repeat
 
 
-def _lasting(health: Health) -> list[Noted]:
-    return [finding for finding in health.noted if finding.until is None]
+def _lasting(health: Health) -> list[RankedFinding]:
+    return [finding for finding in health.ranked if finding.until is None]

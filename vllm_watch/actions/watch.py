@@ -90,7 +90,7 @@ class AlertWatch:
         skew = server.clock.skew
         if not skew:
             return health
-        return replace(health, noted=tuple(found.moved(skew) for found in health.noted))
+        return replace(health, ranked=tuple(found.moved(skew) for found in health.ranked))
 
 
 def _alert(server: Server, health: Health, transition: Transition, now: float) -> Alert:

@@ -2,10 +2,10 @@
 
 The file that judges a rule of `rules.toml`, by the rule's `scope`:
 
-- engine: `signals.py`; server: `rounds.py`, and `startupfacts.py` for flags; silence: `rounds.py`
+- engine: `signals.py`; server and silence: `serversignals.py`, and `startupfacts.py` for flags
 - answers: `answeralerts.py`; steps: `stepalerts.py`; recorded and gpu: `recordedsignals.py`
-- when it holds, fires and clears: `plan.py`, `holds.py`, `spans.py`; when it is judged:
-  `judgement.py`
+- when it holds, fires and clears: `plan.py`, `holds.py` (many samples:
+  `holdcolumns.py`), `spans.py`; when it is judged: `judgement.py`
 - its advice, by the name at `advice`: `advice.py`, `memoryadvice.py`; its texts: `alertfindings.py`
 
 The file for each finding that is not a rule:

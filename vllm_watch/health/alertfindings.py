@@ -45,7 +45,7 @@ def alert_finding(
     case: Case,
     span: AlertSpan,
     time: float,
-    beside: Iterable[AlertSpan] = (),
+    others: Iterable[AlertSpan] = (),
     *,
     advised: float | None = None,
     counted: bool = True,
@@ -53,11 +53,11 @@ def alert_finding(
 ) -> Finding:
     """Return an alert as a finding at `time`; its advice uses the figures of `advised`.
 
-    `beside` are the other alerts. With `counted`, the text says how often it came back. Without
+    `others` are the other alerts. With `counted`, the text says how often it came back. Without
     `worded`, it has only the fields it is ranked by: texts and advice take ten times as long.
     """
     rule, run = span.rule, case.run
-    raised = raised_to(span, advised or time, beside)
+    raised = raised_to(span, advised or time, others)
     several = len(run.series) > 1 and len(run.engines) > 1
     engine = span.engine if several and span.engine not in (ALL_ENGINES, WHOLE_SERVER) else None
     word = rule.raised_word if raised else rule.word
@@ -88,19 +88,19 @@ def _title(span: AlertSpan, words: Words, *, raised: bool, counted: bool = True)
     return title.format_map(words) + flapping
 
 
-def raised_to(span: AlertSpan, time: float, beside: Iterable[AlertSpan]) -> Severity | None:
+def raised_to(span: AlertSpan, time: float, others: Iterable[AlertSpan]) -> Severity | None:
     """Return how severe an alert has become by `time`, by its samples or with other alerts.
 
     None if it has not become worse.
     """
     by_itself = span.raised is not None and span.raised <= time
-    return span.rule.raised if by_itself or _raising(span, beside) else None
+    return span.rule.raised if by_itself or _raising(span, others) else None
 
 
-def _raising(span: AlertSpan, beside: Iterable[AlertSpan]) -> list[AlertSpan]:
+def _raising(span: AlertSpan, others: Iterable[AlertSpan]) -> list[AlertSpan]:
     """Return the alerts that make another one worse: they fire at the same time."""
     ids = span.rule.raised_with
-    raising = (one for one in beside if one.rule.id in ids) if ids else ()
+    raising = (one for one in others if one.rule.id in ids) if ids else ()
     return [one for one in raising if _near(one, span) and overlap(one, span)]
 
 
@@ -171,13 +171,13 @@ def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
     return text, span.ending != "few prompts"
 
 
-def _going_on(span: AlertSpan, beside: Iterable[AlertSpan]) -> str | None:
+def _going_on(span: AlertSpan, others: Iterable[AlertSpan]) -> str | None:
     """Return the word of a critical alert that continues when another one ends."""
     time = span.fired if span.until is None else span.until
     return next(
         (
             other.rule.word
-            for other in beside
+            for other in others
             if other.rule.severity == "critical" and other.firing_at(time) and _near(other, span)
         ),
         None,
@@ -201,10 +201,10 @@ def figures_at(
     return values, tuple(each)
 
 
-def with_figures(run: Run, span: AlertSpan, beside: Sequence[AlertSpan]) -> AlertSpan:
+def with_figures(run: Run, span: AlertSpan, others: Sequence[AlertSpan]) -> AlertSpan:
     """Return an alert with the figures of all moments at which it is put into words."""
     figures, ran = figures_at(run, span, span.fired)
-    moments = {at for at, *_ in rises(span, beside)} | {span.until} - {None}
+    moments = {at for at, *_ in rises(span, others)} | {span.until} - {None}
     later = ((at, *figures_at(run, span, at)) for at in moments - {span.fired} if at is not None)
     return replace(span, figures=figures, ran=ran, later=tuple(sorted(later, key=itemgetter(0))))
 
@@ -229,19 +229,19 @@ def shown_rises(span: AlertSpan, spans: Sequence[AlertSpan]) -> list[Rise]:
     return rises(span, spans)
 
 
-def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[Rise]:
+def rises(span: AlertSpan, others: Sequence[AlertSpan]) -> list[Rise]:
     """Return when an alert became a warning, and when it grew worse, and by which alert.
 
     It is as severe as the worst that it explains (`explaining.py`). At one moment the worst counts.
     """
-    steps = [(span.fired, _severity(span, beside, span.fired), span)]
+    steps = [(span.fired, _severity(span, others, span.fired), span)]
     if span.rule.raised is not None:
-        moments = [span.raised, *(max(span.fired, one.fired) for one in _raising(span, beside))]
+        moments = [span.raised, *(max(span.fired, one.fired) for one in _raising(span, others))]
         known = [max(span.fired, moment) for moment in moments if moment is not None]
         steps += [(moment, span.rule.raised, span) for moment in sorted(known)[:1]]
     steps += [
-        (one.fired, _severity(one, beside, one.fired), one)
-        for one in beside
+        (one.fired, _severity(one, others, one.fired), one)
+        for one in others
         if one.rule.id in span.rule.hides and span.firing_at(one.fired)
     ]
     found: list[Rise] = []
@@ -253,9 +253,9 @@ def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[Rise]:
     return found
 
 
-def alert_title(case: Case, span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> str:
+def alert_title(case: Case, span: AlertSpan, others: Iterable[AlertSpan], time: float) -> str:
     """Return the title of an alert as it was at `time`; cached."""
-    raised = raised_to(span, time, [one for one in beside if one.fired <= time]) is not None
+    raised = raised_to(span, time, [one for one in others if one.fired <= time]) is not None
     texts = case.alerts.alert_texts
     key = ("title", span.rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
     if key not in texts:
@@ -263,15 +263,15 @@ def alert_title(case: Case, span: AlertSpan, beside: Iterable[AlertSpan], time: 
     return texts[key][0]
 
 
-def _severity(span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> Severity:
+def _severity(span: AlertSpan, others: Iterable[AlertSpan], time: float) -> Severity:
     """Return how severe an alert was at `time`, by itself and beside others."""
-    known = [one for one in beside if one.fired <= time]
+    known = [one for one in others if one.fired <= time]
     return raised_to(span, time, known) or span.rule.severity
 
 
-def over_words(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:
+def over_words(case: Case, span: AlertSpan, others: Iterable[AlertSpan]) -> tuple[str, bool]:
     """Return the text for an alert that has ended, and whether that is good; cached."""
-    texts, goes_on = case.alerts.alert_texts, _going_on(span, beside)
+    texts, goes_on = case.alerts.alert_texts, _going_on(span, others)
     known = len(case.alerts.steps)
     key = ("over", span.rule.id, span.engine, span.fired, span.until, goes_on, known)
     if key not in texts:

@@ -66,7 +66,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class RankedFinding:
     """A finding of a moment; texts and advice are worked out when read.
 
     For a fleet all findings are counted and sorted, but few are shown. Two are equal if they are
@@ -83,7 +83,7 @@ class Noted:
     """Returns the whole finding."""
 
     @classmethod
-    def of(cls, head: Finding, read: Callable[[], Finding] | None = None) -> Noted:
+    def of(cls, head: Finding, read: Callable[[], Finding] | None = None) -> RankedFinding:
         """Keep what a finding is ranked by; without `read`, its texts are complete."""
         ranked = (head.id, head.word, head.severity, head.since, head.until, head.engine)
         return cls(*ranked, read or (lambda: head))
@@ -93,7 +93,7 @@ class Noted:
         """The whole finding."""
         return self.read()
 
-    def moved(self, seconds: float) -> Noted:
+    def moved(self, seconds: float) -> RankedFinding:
         """Return it with its times in another clock."""
 
         def read() -> Finding:
@@ -104,7 +104,7 @@ class Noted:
         return replace(self, since=since, read=read)
 
 
-def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
+def ranked_findings(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[RankedFinding, ...]:
     """Return the findings of a server; `make` makes them, with texts if called with True.
 
     All texts of a server are made together, so that no two findings advise different values for one
@@ -118,7 +118,7 @@ def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
         same = (one for one in made[0] if (one.id, one.engine) == (head.id, head.engine))
         return next(same, head)  # late lines may have changed which findings fire
 
-    return tuple(Noted.of(head, partial(read, head)) for head in make(False))
+    return tuple(RankedFinding.of(head, partial(read, head)) for head in make(False))
 
 
 @dataclass(frozen=True, slots=True)

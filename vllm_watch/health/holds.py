@@ -1,6 +1,6 @@
 """How long a rule must be true before it fires, and false before it is over: sample by sample.
 
-`walks.py` does the same for many samples together.
+`holdcolumns.py` does the same for many samples together.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Hold(NamedTuple):
 AT_REST = Hold()
 
 
-class Turn(NamedTuple):
+class HoldChange(NamedTuple):
     """The moment at which a rule fires, becomes worse, or ends."""
 
     row: int

@@ -26,8 +26,8 @@ from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.evaluators import are_few, few_rows
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.restarts import FACTS, MOST_ROWS, EngineState, Marks, ServerState, columns_of
-from vllm_watch.health.rounds import Row, row_of
+from vllm_watch.health.rewind import FACTS, MOST_ROWS, EngineState, Marks, ServerState, columns_of
+from vllm_watch.health.serversignals import Row, row_of
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 from vllm_watch.health.startupfacts import startup_facts
 
@@ -334,7 +334,7 @@ class Judgement:
             self._forget_texts()
             self._changes += 1
             if not marks.back([fits(state) for state in marks.states]):
-                for engine, known in marks.state.alerts.rounds.engines.items():
+                for engine, known in marks.state.alerts.signals.engines.items():
                     one = series[engine]
                     place = bisect_right(one.times, known.times[-1], one.thinned)
                     marks.state.rows[engine] = place + one.offset
@@ -387,7 +387,7 @@ class Judgement:
     def _advance_server(self, state: ServerState, parts: _Parts) -> None:
         import numpy as np
 
-        from vllm_watch.health.roundcolumns import advance, rows_of
+        from vllm_watch.health.servercolumns import advance, rows_of
 
         rows = rows_of([(engine, *columns_of(one, at, len(one))) for engine, one, at in parts])
         times = rows.times

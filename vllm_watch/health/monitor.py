@@ -39,7 +39,7 @@ from vllm_watch.core.states import (
 )
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.enginetrend import TrendSpan
-from vllm_watch.health.finding import Case, Finding, Noted, noted
+from vllm_watch.health.finding import Case, Finding, RankedFinding, ranked_findings
 from vllm_watch.health.findings import findings_at
 from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.judgement import Judgement
@@ -63,13 +63,13 @@ class Health:
     """The state and the findings of a server at a moment."""
 
     state: ServerState
-    noted: tuple[Noted, ...]
+    ranked: tuple[RankedFinding, ...]
     """Its findings, the worst first; their texts are made when they are read."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Its findings with their texts, the worst first."""
-        return tuple(one.finding for one in self.noted)
+        return tuple(one.finding for one in self.ranked)
 
 
 class Monitor:
@@ -270,11 +270,11 @@ class Monitor:
                 trends_now = trends.findings(run, moment, worded=worded)
             return findings_at(case, state, time, trends_now, worded=worded)
 
-        return Health(state, noted(findings))
+        return Health(state, ranked_findings(findings))
 
     def steady_until(self, server: Server, health: Health, now: float) -> float:
         """Return until when the health at `now` cannot change without news; at least `now`."""
-        found = {one.id for one in health.noted}
+        found = {one.id for one in health.ranked}
         if server.last_arrival is None or found & self._book.ids_of(PASSING):
             return now
         return steady_until(server.run, health.state, now, self._rules)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from operator import mul
 
 from vllm_watch.config import Settings
 from vllm_watch.core.evidence import why_no_stats
 from vllm_watch.core.recorded import QUANTILES, EngineRow, GpuRow, Latency
 from vllm_watch.core.recordings import Recording, Table, bound_of
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import SILENCE_CADENCES, Series
+from vllm_watch.core.series import Series, held_seconds
 
 HARMFUL = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
 """Reasons for a lowered clock that show a fault. A power limit under full load is normal."""
@@ -145,16 +146,11 @@ def difference(series: Series, table: Table, until: float) -> dict[str, float]:
 
 
 def _logged(series: Series, rate: str, first: int, last: int) -> tuple[float, float]:
-    """Return the tokens of the lines after `first` up to `last`, and the highest rate at an end.
-
-    A line after a silence counts one cadence, as in `core/tokens.py`.
-    """
-    cadence, total = series.cadence, 0.0
+    """Return the tokens of the lines after `first` up to `last`, and the highest rate at an end."""
+    begin = series.times[first]
+    held = held_seconds(series.times[first + 1 : last + 1], series.cadence, before=begin)
     values = [value or 0.0 for value in series.values(rate, first, last + 1)]
-    for index in range(first + 1, last + 1):
-        held = series.times[index] - series.times[index - 1]
-        total += values[index - first] * (cadence if held > SILENCE_CADENCES * cadence else held)
-    return total, max(*values[:2], *values[-2:])
+    return sum(map(mul, values[1:], held)), max(*values[:2], *values[-2:])
 
 
 def _grown(table: Table, name: str, begin: float, end: float) -> float | None:

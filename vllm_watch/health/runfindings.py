@@ -226,8 +226,8 @@ def _within(spans: Iterable[AlertSpan], intervals: Sequence[Interval]) -> list[A
 def _of_alerts(case: Case, spans: list[AlertSpan], time: float) -> Finding:
     """Return the longest of the worst alerts, with its figures at its worst."""
     every, ids = case.alerts.spans(), spans[0].rule.raised_with
-    beside = [other for other in every if other.rule.id in ids]
-    raised = [span for span in spans if raised_to(span, time, beside)]
+    others = [other for other in every if other.rule.id in ids]
+    raised = [span for span in spans if raised_to(span, time, others)]
     span = max(raised or spans, key=lambda span: _end(span, time) - span.since)
     worst, last = _worst_moment(case, span, time), last_held(case, span, time)
     found = alert_finding(case, span, worst, every, advised=last, counted=False)

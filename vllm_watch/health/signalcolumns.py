@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vllm_watch.health.holds import AT_REST, Turn
+from vllm_watch.health.holdcolumns import hold_changes
+from vllm_watch.health.holds import AT_REST, HoldChange
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.robustfigures import FEWEST, NORMAL, TURNING
 from vllm_watch.health.signals import FEWEST_RATES, MOST_RATES, USUAL_LIMITS, Signals, of_all
 from vllm_watch.health.spans import Ending, Watches
-from vllm_watch.health.walks import walk
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -255,14 +255,14 @@ def _spread(found: Floats, at: Indexes, rows: int) -> Floats:
 
 def sweep(watches: Watches, times: Floats, table: Table, idle: Bools | None) -> None:
     """Judge many rows: the same as `Watches.step` for each of them."""
-    turns: list[tuple[Turn, PlannedRule, Ending]] = []
+    changes: list[tuple[HoldChange, PlannedRule, Ending]] = []
     seconds = times.tolist()
     for rule in watches.rules:
-        turns += _sweep_rule(watches, rule, seconds, table, idle)
+        changes += _sweep_rule(watches, rule, seconds, table, idle)
     watches.row += len(times)
     watches.unsettle()
-    if turns:
-        watches.take(turns, seconds)
+    if changes:
+        watches.take(changes, seconds)
 
 
 def _sweep_rule(
@@ -271,7 +271,7 @@ def _sweep_rule(
     times: Sequence[float],
     table: Table,
     idle: Bools | None,
-) -> list[tuple[Turn, PlannedRule, Ending]]:
+) -> list[tuple[HoldChange, PlannedRule, Ending]]:
     hold = watches.holds.get(rule.number, AT_REST)
     row, rows = watches.row, len(times)
     judged: Indexes | slice = slice(None)
@@ -291,20 +291,20 @@ def _sweep_rule(
     better = past_margin(rule, table, rows)[judged]
     rests = np.zeros(len(better), bool) if idle is None else idle[judged]
     fires, few = hold.firing, _too_few_prompts(rule, table, rows)[judged]
-    hold, turns = walk(hold, rule.pace, row, times, hits, lambda: (better | few, rests))
+    hold, changes = hold_changes(hold, rule.pace, row, times, hits, lambda: (better | few, rests))
     if hold is AT_REST:
         watches.holds.pop(rule.number, None)
     else:
         watches.holds[rule.number] = hold
     if rule.raised_when:
-        turns = _with_raised(turns, _raised(rule, table, rows)[judged], fires=fires)
+        changes = _with_raised(changes, _raised(rule, table, rows)[judged], fires=fires)
     return [
         (
-            turn if isinstance(judged, slice) else turn._replace(row=int(judged[turn.row])),
+            change if isinstance(judged, slice) else change._replace(row=int(judged[change.row])),
             rule,
-            "idle" if rests[turn.row] else "cleared" if better[turn.row] else "few prompts",
+            "idle" if rests[change.row] else "cleared" if better[change.row] else "few prompts",
         )
-        for turn in turns
+        for change in changes
     ]
 
 
@@ -317,17 +317,17 @@ def _raised(rule: PlannedRule, table: Table, rows: int) -> Bools:
     return raised
 
 
-def _with_raised(turns: list[Turn], raised: Bools, *, fires: bool) -> list[Turn]:
+def _with_raised(changes: list[HoldChange], raised: Bools, *, fires: bool) -> list[HoldChange]:
     """Add the first row that makes each alert worse; `fires`: it did before the first row."""
-    found: list[Turn] = []
+    found: list[HoldChange] = []
     begun = 0 if fires else len(raised)
-    for turn in [*turns, Turn(len(raised) - 1, "ends")]:
-        if turn.kind == "ends" and begun <= turn.row:
-            worse = np.flatnonzero(raised[begun : turn.row + 1])
+    for change in [*changes, HoldChange(len(raised) - 1, "ends")]:
+        if change.kind == "ends" and begun <= change.row:
+            worse = np.flatnonzero(raised[begun : change.row + 1])
             if len(worse):
-                found.append(Turn(begun + int(worse[0]), "raised"))
-        found.append(turn)
-        begun = turn.row if turn.kind == "fires" else len(raised)
+                found.append(HoldChange(begun + int(worse[0]), "raised"))
+        found.append(change)
+        begun = change.row if change.kind == "fires" else len(raised)
     return found[:-1]
 
 

@@ -2,7 +2,7 @@
 
 A rule's verdict on a sample is: past its level, or back past its margin, or neither. The
 verdicts go through the same state machine: sample by sample in `Watches.step` (`holds.py`), or many
-together in `walks.py`, which tells `Watches.take` what has changed.
+together in `holdcolumns.py`, which tells `Watches.take` what has changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import Literal
-from vllm_watch.health.holds import AT_REST, Hold, Turn, eased, pressed
+from vllm_watch.health.holds import AT_REST, Hold, HoldChange, eased, pressed
 from vllm_watch.health.plan import Guard, PlannedRule, ValueOf, Values
 from vllm_watch.health.rules import FACTS, Rule
 
@@ -345,15 +345,15 @@ class Watches:
         del self.spans[:-MOST_SPANS]
 
     def take(
-        self, rows: Sequence[tuple[Turn, PlannedRule, Ending]], times: Sequence[float]
+        self, rows: Sequence[tuple[HoldChange, PlannedRule, Ending]], times: Sequence[float]
     ) -> None:
-        """Begin and end alerts at the turns that `walk` found, rule by rule."""
+        """Begin and end alerts at the changes that `hold_changes` found, rule by rule."""
         fresh: list[_Begun] = []
         newest: dict[int, _Begun] = {}
-        for turn, rule, ending in rows:
-            known, time = newest.get(rule.number), times[turn.row]
-            if turn.kind == "fires":
-                span = newest[rule.number] = _Begun(turn.row, rule, turn.since, time)
+        for change, rule, ending in rows:
+            known, time = newest.get(rule.number), times[change.row]
+            if change.kind == "fires":
+                span = newest[rule.number] = _Begun(change.row, rule, change.since, time)
                 fresh.append(span)
                 if known is not None:
                     if span.returns(known, self.flap_seconds):
@@ -363,11 +363,11 @@ class Watches:
                     if span.returns(before, self.flap_seconds):
                         self.spans[old] = replace(before, returned=time)
             elif known is None:
-                if turn.kind == "raised":
+                if change.kind == "raised":
                     self._mark(rule, time)
                 else:
                     self._end(rule, time, ending)
-            elif turn.kind == "ends":
+            elif change.kind == "ends":
                 known.until, known.ending = max(time, known.fired), ending
             elif known.raised is None:
                 known.raised = time

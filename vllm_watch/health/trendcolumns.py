@@ -23,6 +23,7 @@ from vllm_watch.health.enginetrend import (
     RECOVERY,
     EngineTrend,
 )
+from vllm_watch.health.holdcolumns import hold_changes
 from vllm_watch.health.holds import AT_REST
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robustfigures import FEWEST
@@ -48,7 +49,6 @@ from vllm_watch.health.trendwindows import (
     starts,
     windows_of,
 )
-from vllm_watch.health.walks import walk
 
 _NEARLY = 0.999
 """A sum of the same seconds in another order is never smaller than this share of the first."""
@@ -324,7 +324,7 @@ class _Block:
 
         begun = 0 if hold.firing else rows
         found, seconds = self.at[past], self.times.tolist()
-        hold, changes = walk(
+        hold, changes = hold_changes(
             hold, trend.pace(name), trend.fed, seconds, found, lambda: (~every, self.place < 0)
         )
         trend.holds[name] = hold

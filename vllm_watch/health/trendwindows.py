@@ -14,7 +14,7 @@ from vllm_watch.health.enginetrend import (
     EngineTrend,
 )
 from vllm_watch.health.robustfigures import NORMAL
-from vllm_watch.health.roundcolumns import window_cadences
+from vllm_watch.health.servercolumns import window_cadences
 from vllm_watch.health.signalcolumns import Floats, Indexes
 from vllm_watch.health.slowdown import MOST_BUSY, Busy, LastMinutes
 

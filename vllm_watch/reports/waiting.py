@@ -121,7 +121,7 @@ class Waiting:
         closed = server.source == STDIN and bool(server.trouble)
         if closed and health.state.name not in UP | OVER:
             why = "standard input has ended before it was ready"
-            health = Health(ServerState("ended", now, why), health.noted)
+            health = Health(ServerState("ended", now, why), health.ranked)
         state, run = health.state, server.run
         if state.name not in OVER or closed:  # no new run can come from a closed pipe
             self._before.pop(server.source, None)
@@ -130,7 +130,7 @@ class Waiting:
         before = self._before.get(server.source) == run.number
         bar = run.progress[0] if run.progress else None
         if state.name == "starting" and bar is not None:
-            health = Health(with_progress(state, bar), health.noted)
+            health = Health(with_progress(state, bar), health.ranked)
         share = startup_share(health.state, bar)
         return AwaitedServer(server, health, share, before, _announced(run, state, now))
 

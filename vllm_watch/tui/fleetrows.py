@@ -138,5 +138,5 @@ def _counted(version: object, until: float, row: Row) -> KeptRow:
 
 def _silenced(kept: KeptRow, silences: Collection[SilenceKey]) -> KeptRow:
     row = kept.row
-    quiet = frozenset(noted.id for noted in row.noted if (row.source, noted.id) in silences)
+    quiet = frozenset(ranked.id for ranked in row.ranked if (row.source, ranked.id) in silences)
     return _counted(kept.version, kept.until, replace(row, silenced=quiet)) if quiet else kept

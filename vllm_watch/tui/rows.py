@@ -14,7 +14,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import LATE_CADENCES, OVER, ServerState
 from vllm_watch.core.store import Server
-from vllm_watch.health.finding import Noted
+from vllm_watch.health.finding import RankedFinding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.endings import ending_words, first_errors
 from vllm_watch.tui.lazysequence import LazySequence
@@ -68,7 +68,7 @@ class Row:
     port: str
     """`:8001`, or empty where unknown."""
     state: ServerState
-    noted: tuple[Noted, ...]
+    ranked: tuple[RankedFinding, ...]
     """Its findings, the worst first."""
     values: Values
     age: float | None
@@ -125,9 +125,9 @@ class Row:
         return self.worst.severity if self.worst else ""
 
     @property
-    def worst(self) -> Noted | None:
+    def worst(self) -> RankedFinding | None:
         """The worst finding that is not silenced."""
-        return next((found for found in self.noted if found.id not in self.silenced), None)
+        return next((found for found in self.ranked if found.id not in self.silenced), None)
 
     @property
     def shape(self) -> str:
@@ -193,7 +193,7 @@ def make_row(
         _without_joiners(server.known.model or server.known.stem),
         f":{server.known.port}" if server.known.port else "",
         health.state,
-        health.noted,
+        health.ranked,
         Values() if gone else last,
         since,
         late,
@@ -227,7 +227,7 @@ def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
     rows = []
     for engine in run.engines:
         index = run.series[engine].index_at(time)
-        own = tuple(found for found in row.noted if found.engine in (None, engine))
+        own = tuple(found for found in row.ranked if found.engine in (None, engine))
         unknown = row.values == Values() or index is None
         rows.append(
             Row(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.health.finding import Finding, Noted
+from vllm_watch.health.finding import Finding, RankedFinding
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.lazysequence import LazySequence
 from vllm_watch.tui.rows import Row
@@ -21,45 +21,45 @@ class ServerFinding:
     """A finding and its server."""
 
     row: Row
-    noted: Noted
+    ranked: RankedFinding
     left: float | None = None
     """Seconds until its silence ends, None: it ends with the finding, or there is none."""
 
     @property
     def finding(self) -> Finding:
         """The finding with its words."""
-        return self.noted.finding
+        return self.ranked.finding
 
     @property
     def silenced(self) -> bool:
         """True while the finding is silenced."""
-        return self.noted.id in self.row.silenced
+        return self.ranked.id in self.row.silenced
 
     @property
     def loud(self) -> bool:
         """True if it should be visible at first glance."""
-        return self.noted.severity != "note" and not self.silenced
+        return self.ranked.severity != "note" and not self.silenced
 
     @property
     def key(self) -> SilenceKey:
         """Its identity while it lasts: its log and its id."""
-        return self.row.source, self.noted.id
+        return self.row.source, self.ranked.id
 
 
 Order = tuple[bool, int, float]
 """The sort key of findings: unsilenced first, then the worst, then the newest."""
-Entry = tuple[Order, Row, Noted]
+Entry = tuple[Order, Row, RankedFinding]
 _QUIET: Order = (False, -SEVERITIES.index("note"), -math.inf)
 """Sorts before all notes and silenced findings."""
 
 
 def entries_of(row: Row) -> tuple[Entry, ...]:
     """Return the findings of a row with their sort keys."""
-    return tuple((_order(one, silenced=one.id in row.silenced), row, one) for one in row.noted)
+    return tuple((_order(one, silenced=one.id in row.silenced), row, one) for one in row.ranked)
 
 
-def _order(noted: Noted, *, silenced: bool) -> Order:
-    return silenced, -SEVERITIES.index(noted.severity), -(noted.since or 0.0)
+def _order(ranked: RankedFinding, *, silenced: bool) -> Order:
+    return silenced, -SEVERITIES.index(ranked.severity), -(ranked.since or 0.0)
 
 
 class ServerFindings(LazySequence[ServerFinding]):
@@ -83,7 +83,7 @@ class ServerFindings(LazySequence[ServerFinding]):
     def of(cls, findings: Iterable[ServerFinding]) -> ServerFindings:
         """Sort findings that are complete."""
         known = list(findings)
-        entries = ((_order(p.noted, silenced=p.silenced), p.row, p.noted) for p in known)
+        entries = ((_order(p.ranked, silenced=p.silenced), p.row, p.ranked) for p in known)
         return cls(entries, silences={p.key: p.left for p in known})
 
     def __len__(self) -> int:
@@ -116,6 +116,6 @@ class ServerFindings(LazySequence[ServerFinding]):
 
     def make(self, place: int) -> ServerFinding:
         """Return a finding with its server."""
-        _, row, noted = self._entries[place]
-        left = self._silences.get((row.source, noted.id)) if self._silences else None
-        return ServerFinding(row if self._moment is None else row.at(self._moment), noted, left)
+        _, row, ranked = self._entries[place]
+        left = self._silences.get((row.source, ranked.id)) if self._silences else None
+        return ServerFinding(row if self._moment is None else row.at(self._moment), ranked, left)

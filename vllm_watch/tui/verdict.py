@@ -82,7 +82,7 @@ def _death(view: ScreenView, worst: ServerFinding, aside: str) -> Verdict:
 
 def _before(row: Row) -> Finding | None:
     """Return the fault that a server had at its end."""
-    known = (ServerFinding(row, noted) for noted in row.noted if noted.until is not None)
+    known = (ServerFinding(row, ranked) for ranked in row.ranked if ranked.until is not None)
     return held_at((item.finding for item in known if item.loud), row.state.since)
 
 

@@ -10,7 +10,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import configuration_at
 from vllm_watch.core.store import Server
-from vllm_watch.health.finding import Finding, Noted
+from vllm_watch.health.finding import Finding, RankedFinding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import LogLine
 from vllm_watch.reports.nextstart import NextStart, next_start
@@ -111,7 +111,7 @@ def page_data(
 
 def server_findings(data: PageData) -> tuple[ServerFinding, ...]:
     """Return the findings with their server: notes last, ongoing ones first."""
-    known = [ServerFinding(data.row, Noted.of(finding)) for finding in data.findings]
+    known = [ServerFinding(data.row, RankedFinding.of(finding)) for finding in data.findings]
 
     def place(item: ServerFinding) -> tuple[bool, bool]:
         return item.finding.severity == "note", item.finding.until is not None

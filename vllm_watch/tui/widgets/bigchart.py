@@ -39,7 +39,7 @@ class BigChart(ChartPane):
     def key(self, view: ScreenView) -> Hashable:
         """Draw when its picture or the findings below change."""
         row = view.selected_row
-        return super().key(view), self.mode, row.noted if row is not None else ()
+        return super().key(view), self.mode, row.ranked if row is not None else ()
 
     @property
     def engines(self) -> bool:

@@ -117,7 +117,7 @@ class Findings(Framed):
             self._point(view, lines, width, palette)
             return lines
         if self.heads and view.findings.worst is not None:
-            ground = palette.get(f"{view.findings.worst.noted.severity}_ground", "")
+            ground = palette.get(f"{view.findings.worst.ranked.severity}_ground", "")
             lines[0].append(" " * max(0, width - lines[0].cell_len))
             lines[0].stylize_before(f"on {ground}" if ground else "")
         return lines + self._facts(view, width, room - len(lines), palette)
@@ -245,7 +245,7 @@ class Findings(Framed):
 
 def _ages(item: ServerFinding) -> tuple[str, str]:
     """Return its age and the rest of its silence, as shown."""
-    since, left = item.noted.since, item.left
+    since, left = item.ranked.since, item.left
     seconds = 0.0 if since is None else item.row.moment - since
     past = age(seconds) if seconds >= DAY else ""
     return past, "" if left is None else age(left)
@@ -293,14 +293,14 @@ def _before_deaths(view: ScreenView) -> dict[int, int]:
     known = [(place, view.findings[place]) for place in places]
     first: dict[str, int] = {}
     for place, one in known:
-        if one.row.source in first or one.silenced or one.noted.until is None:
+        if one.row.source in first or one.silenced or one.ranked.until is None:
             continue
         if one.finding.flags:
             first[one.row.source] = place
     deaths = {
         place: one.row.source
         for place, one in known
-        if not (one.row.state.cause or one.silenced) and one.noted.until is None
+        if not (one.row.state.cause or one.silenced) and one.ranked.until is None
     }
     return {place: first[source] for place, source in deaths.items() if source in first}
 
@@ -336,5 +336,5 @@ def fill(blocks: list[Block], room: int) -> list[Block]:
 
 def _key(item: ServerFinding) -> tuple[object, ...]:
     """Return the key of a finding while its figures change."""
-    noted = item.noted
-    return item.row.source, noted.id, noted.engine, noted.since
+    ranked = item.ranked
+    return item.row.source, ranked.id, ranked.engine, ranked.since

@@ -1,4 +1,4 @@
-"""Signals over all engines of a server for many samples together: those of `rounds.py`, in numpy.
+"""Signals of a whole server for many samples together: those of `serversignals.py`, in numpy.
 
 A row is one sample of one engine; rows are in the order of time, of all engines together.
 """
@@ -13,7 +13,14 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Values
-from vllm_watch.health.rounds import CADENCE_OF, MOST_SEEN, Engine, Rounds, Row, ServerAlerts
+from vllm_watch.health.serversignals import (
+    CADENCE_OF,
+    MOST_SEEN,
+    Engine,
+    Row,
+    ServerAlerts,
+    ServerSignals,
+)
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes, distinct, sweep
 
 _CELLS = 1 << 20
@@ -60,39 +67,39 @@ def rows_of(parts: Sequence[tuple[int, Floats, Mapping[str, Floats]]]) -> Rows:
 
 def advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
     """Judge many rows; the effect is that of `ServerAlerts.step` for each of them."""
-    known = {*alerts.rounds.engines, *distinct(rows.engines)}
+    known = {*alerts.signals.engines, *distinct(rows.engines)}
     step = max(1, _CELLS // max(1, len(known)))
     for start in range(0, len(rows.times), step):
         _advance(alerts, rows.part(start, start + step), facts)
 
 
 def _advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
-    rounds = alerts.rounds
+    signals = alerts.signals
     for engine in distinct(rows.engines):
-        if engine not in rounds.engines:
-            rounds.engines[engine] = Engine()
-            rounds.engines[engine].newest = Row(-np.inf, engine, None, None, None)
-    places = {engine: np.flatnonzero(rows.engines == engine) for engine in sorted(rounds.engines)}
+        if engine not in signals.engines:
+            signals.engines[engine] = Engine()
+            signals.engines[engine].newest = Row(-np.inf, engine, None, None, None)
+    places = {engine: np.flatnonzero(rows.engines == engine) for engine in sorted(signals.engines)}
     cadences = np.full(len(rows.times), DEFAULT_CADENCE)
     for engine, at in places.items():
-        before = list(rounds.engines[engine].times)
+        before = list(signals.engines[engine].times)
         cadences[at] = cadence_column(before, rows.times[at], CADENCE_OF)
     table: dict[str, Floats | float] = {**facts}
-    if len(rounds.engines) > 1:
-        table["imbalance"] = _imbalance(rounds, rows, places, cadences)
+    if len(signals.engines) > 1:
+        table["imbalance"] = _imbalance(signals, rows, places, cadences)
     capacity = alerts.needs_capacity(facts) and "max_num_seqs" in facts
-    seen = _seen_capacity(rounds, rows, places, facts, counted=capacity)
+    seen = _seen_capacity(signals, rows, places, facts, counted=capacity)
     if seen is not None:
         table["seen_share"] = seen
-    table["flowing"] = _flowing(rounds, rows, places)
+    table["flowing"] = _flowing(signals, rows, places)
     if facts.get("data_parallel_size", 1.0) > 1:
-        table["engines_missing"] = facts["data_parallel_size"] - _heard(rounds, rows, places)
+        table["engines_missing"] = facts["data_parallel_size"] - _heard(signals, rows, places)
     sweep(alerts.watches, rows.times, table, None)
-    if len(rounds.engines) > 1 and alerts.plan.silence is not None:
+    if len(signals.engines) > 1 and alerts.plan.silence is not None:
         _silences(alerts, rows, places, cadences)
     for engine, at in places.items():
         if len(at):
-            known = rounds.engines[engine]
+            known = signals.engines[engine]
             known.newest = rows.row(int(at[-1]))
             known.times.extend(rows.times[at[-CADENCE_OF:]].tolist())
             known.cadence = float(cadences[at[-1]])
@@ -140,7 +147,9 @@ def _held(values: Floats, first: float, newest: Indexes) -> Floats:
     return np.concatenate(([first], values))[newest + 1]
 
 
-def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences: Floats) -> Floats:
+def _imbalance(
+    signals: ServerSignals, rows: Rows, places: dict[int, Indexes], cadences: Floats
+) -> Floats:
     """Return how uneven each round is; NaN at rows that do not end a round.
 
     A round ends with the line of the engine that has the highest number.
@@ -153,7 +162,7 @@ def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences:
     for engine, at in places.items():
         if engine == ALL_ENGINES:
             continue
-        before, newest = rounds.engines[engine].newest, _newest(at, count)
+        before, newest = signals.engines[engine].newest, _newest(at, count)
         within = _held(rows.times[at], before.time, newest) >= since
         running = _held(
             rows.running[at], np.nan if before.running is None else before.running, newest
@@ -164,46 +173,46 @@ def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences:
         total[known] += running[known]
         low = np.where(known, np.minimum(low, running), low)
         high = np.where(known, np.maximum(high, running), high)
-    health = rounds.settings.health
+    health = signals.settings.health
     judged = (ran >= 2) & (top == rows.engines) & (rows.engines != ALL_ENGINES)
     with np.errstate(divide="ignore", invalid="ignore"):
         allowed = np.maximum(health.imbalance_floor, health.imbalance_share * total / ran)
         return np.asarray(np.where(judged & (allowed > 0), (high - low) / allowed, np.nan))
 
 
-def _heard(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
+def _heard(signals: ServerSignals, rows: Rows, places: dict[int, Indexes]) -> Floats:
     """Return how many engines have written up to each row; NaN once a line is of all engines."""
     heard = np.zeros(len(rows.times))
     for engine, at in places.items():
-        known = (_newest(at, len(rows.times)) >= 0) | (len(rounds.engines[engine].times) > 0)
+        known = (_newest(at, len(rows.times)) >= 0) | (len(signals.engines[engine].times) > 0)
         heard += np.where(known, np.nan, 0.0) if engine == ALL_ENGINES else known
     return heard
 
 
-def _flowing(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
+def _flowing(signals: ServerSignals, rows: Rows, places: dict[int, Indexes]) -> Floats:
     """Return how many requests run on all engines at each row: the sum over their newest lines."""
     flowing = np.zeros(len(rows.times))
     for engine, at in places.items():
         running = np.nan_to_num(rows.running[at])
-        before = rounds.engines[engine].newest.running or 0.0
+        before = signals.engines[engine].newest.running or 0.0
         flowing[at] += np.diff(running, prepend=before)
-    flowing = np.cumsum(np.concatenate(([rounds.flowing], flowing)))[1:]
-    rounds.flowing = flowing[-1].item()
+    flowing = np.cumsum(np.concatenate(([signals.flowing], flowing)))[1:]
+    signals.flowing = flowing[-1].item()
     return flowing
 
 
 def _seen_capacity(
-    rounds: Rounds, rows: Rows, places: dict[int, Indexes], facts: Values, *, counted: bool
+    signals: ServerSignals, rows: Rows, places: dict[int, Indexes], facts: Values, *, counted: bool
 ) -> Floats | None:
     """Return for each row the batch limit ÷ the capacity observed in the last minute.
 
     NaN at rows before the first observation; None if the capacity need not be `counted`.
     """
-    settings = rounds.settings.advice
+    settings = signals.settings.advice
     total, known = np.zeros(len(rows.times)), np.zeros(len(rows.times))
     whole = facts.get("data_parallel_size", 1.0)
     for engine, at in places.items():
-        state = rounds.engines[engine]
+        state = signals.engines[engine]
         running, usage = rows.running[at], rows.usage[at]
         at = at[(np.nan_to_num(running) != 0) & (np.nan_to_num(usage) != 0)]
         capacity = settings.seen_capacity_kv * rows.running[at] / rows.usage[at]
@@ -254,7 +263,7 @@ def _silences(
     shown = busy & ~np.isnan(rows.running)
     changes: list[tuple[int, int, int, float]] = []
     for engine, at in places.items():
-        state = alerts.rounds.engines[engine]
+        state = alerts.signals.engines[engine]
         stops = np.append(at, len(rows.times))
         before = state.newest if len(state.times) else None
         times = [before.time if before else -np.inf, *rows.times[at].tolist()]

@@ -12,7 +12,7 @@ from vllm_watch.core.hints import TYPE_CHECKING, Generic, TypeVar
 from vllm_watch.core.series import Series
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.rounds import ServerAlerts
+from vllm_watch.health.serversignals import ServerAlerts
 from vllm_watch.health.signals import Signals, work
 from vllm_watch.health.spans import Watches
 

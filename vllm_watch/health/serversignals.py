@@ -2,8 +2,8 @@
 
 In a round each engine writes one stats line. Rows are the samples of all engines in the order of
 their stamps; samples with the same stamp are in the order of the engines' numbers. So the order
-does not depend on how a log was read. `Rounds` takes one row at a time, `roundcolumns.py` many
-together; both give the same signals.
+does not depend on how a log was read. `ServerSignals` takes one row at a time, `servercolumns.py`
+many together; both give the same signals.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Engine:
         return other
 
 
-class Rounds:
+class ServerSignals:
     """Signals of all engines of one server together."""
 
     def __init__(self, settings: Settings) -> None:
@@ -104,7 +104,7 @@ class Rounds:
         self._oldest = -math.inf
         """The newest line of each engine is at least as new as this."""
 
-    def copy(self) -> Rounds:
+    def copy(self) -> ServerSignals:
         """Return a copy that further rows do not change."""
         other = copied(self)
         other.engines = {number: engine.copy() for number, engine in self.engines.items()}
@@ -199,11 +199,11 @@ class Rounds:
         return unbalanced(ran, self.settings)
 
 
-_DERIVED: dict[str, Callable[[Rounds], float | None]] = {
+_DERIVED: dict[str, Callable[[ServerSignals], float | None]] = {
     "flowing": attrgetter("flowing"),
-    "imbalance": Rounds._imbalance,
-    "seen_share": Rounds._seen_share,
-    "engines_missing": Rounds._engines_missing,
+    "imbalance": ServerSignals._imbalance,
+    "seen_share": ServerSignals._seen_share,
+    "engines_missing": ServerSignals._engines_missing,
 }
 
 
@@ -226,7 +226,7 @@ class ServerAlerts:
         """Judge by `plan`."""
         health = plan.settings.health
         self.plan = plan
-        self.rounds = Rounds(plan.settings)
+        self.signals = ServerSignals(plan.settings)
         self.watches = Watches(WHOLE_SERVER, plan.server, health)
         self.silences: list[AlertSpan] = []
         """Alerts about engines that wrote nothing while others were busy."""
@@ -236,7 +236,7 @@ class ServerAlerts:
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
         other = copied(self)
-        other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
+        other.signals, other.watches = self.signals.copy(), self.watches.copy()
         other.silences, other.silent = self.silences.copy(), self.silent.copy()
         return other
 
@@ -246,14 +246,14 @@ class ServerAlerts:
 
     def step(self, row: Row, facts: Values) -> None:
         """Take the next sample of an engine."""
-        rounds = self.rounds
-        rounds.take(row, facts)
-        self.watches.step(row.time, rounds.signal, facts, idle=False)
-        if len(rounds.engines) > 1 and self.plan.silence is not None:
+        signals = self.signals
+        signals.take(row, facts)
+        self.watches.step(row.time, signals.signal, facts, idle=False)
+        if len(signals.engines) > 1 and self.plan.silence is not None:
             if self.silent:
                 self.heard(row.engine, row.time)
             if row.running is not None and row.busy:
-                for engine, since in rounds.silent(row.time):
+                for engine, since in signals.silent(row.time):
                     if engine != row.engine:
                         self.fell_silent(engine, since, row.time)
 

@@ -10,20 +10,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
+from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.health.holds import AT_REST, Hold, HoldChange, Pace, eased, pressed
 
-Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
-Indexes = np.ndarray[tuple[int], np.dtype[np.intp]]
+if TYPE_CHECKING:
+    from vllm_watch.health.signalcolumns import Bools, Indexes
 
 
-def walk(
+def hold_changes(
     hold: Hold,
     pace: Pace,
     first_row: int,
     times: Sequence[float],
     past: Indexes,
     ends: Callable[[], tuple[Bools, Bools]],
-) -> tuple[Hold, list[Turn]]:
+) -> tuple[Hold, list[HoldChange]]:
     """Take the verdicts on many rows; return the hold after the last row, and what changed.
 
     Args:
@@ -34,7 +35,7 @@ def walk(
         past: indexes of rows past the level, none of them idle.
         ends: returns which rows are cleared, and which are idle; called only if the rule fires.
     """
-    turns: list[Turn] = []
+    changes: list[HoldChange] = []
     at, ending = 0, None
     firing = _Firing(hold, pace, first_row, times, past)
     while at < len(times):
@@ -42,14 +43,14 @@ def walk(
         if not (hold.firing or firing.simple):
             hold, at = firing.step(hold, at)
             if hold.firing:
-                turns.append(Turn(at - 1, "fires", hold.since))
+                changes.append(HoldChange(at - 1, "fires", hold.since))
             continue
         if not hold.firing:
             begin = firing.next(hold, at)
             if begin is None:
-                return firing.rest(hold, at), turns
+                return firing.rest(hold, at), changes
             at = firing.end(begin)
-            turns.append(Turn(at - 1, "fires", firing.since(begin)))
+            changes.append(HoldChange(at - 1, "fires", firing.since(begin)))
         ending = ending or _Ending(pace, *ends())
         over = None if hold.clear else ending.next(at)
         if over is not None:
@@ -57,8 +58,8 @@ def walk(
         else:
             hold, at = ending.step(hold if begin is None else firing.hold(begin), at)
         if not hold.firing:
-            turns.append(Turn(at - 1, "ends"))
-    return hold, turns
+            changes.append(HoldChange(at - 1, "ends"))
+    return hold, changes
 
 
 class _Firing:
