@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
 from textual.screen import ModalScreen, ScreenResultType
 from textual.widget import Widget
+
+STYLES = Path(__file__).parent / "pages.tcss"
+"""Styles of all these screens, read when the first of them is opened."""
 
 
 class Overlay(ModalScreen[ScreenResultType]):
@@ -14,6 +19,8 @@ class Overlay(ModalScreen[ScreenResultType]):
     Keys pressed while it closes arrive after it is gone. Textual would then close the screen below,
     and fail if none is left.
     """
+
+    CSS_PATH = STYLES
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         """Close this screen with a result; do nothing if it is not the top one."""
@@ -47,6 +54,8 @@ class Overlay(ModalScreen[ScreenResultType]):
 
 class GuardedPalette(CommandPalette):
     """Textual's palette of commands and themes, guarded in the same way."""
+
+    CSS_PATH = STYLES
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Close the palette; do nothing if it is not the top screen."""
