@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.logs import at, log_of
 from tests.tui.screens import Wall, until
@@ -135,12 +136,16 @@ async def test_g_goes_to_a_typed_time(typed: str, clock: str) -> None:
 async def test_what_is_no_time_is_said_and_can_be_left() -> None:
     app = replay("08:51:20")
     async with running(app) as pilot:
+        assert not app.screen.query(Input), "fields are made when they are asked for"
         await pilot.press("g", *"noon", "enter")
         await until(pilot, lambda: len(app._notifications) > 0)
         assert any("is not a time" in notice.message for notice in app._notifications)
         assert app.timeline.moment() == at("08:51:20")
         await pilot.press("escape")
         assert not app.screen.query_one("#goto").display
+        await pilot.press("g")
+        assert app.screen.query_one("#goto", Input).value == ""
+        assert [field.id for field in app.screen.query(Input)] == ["goto"]
 
 
 async def test_steps_by_stats_lines_events_and_runs() -> None:

@@ -47,6 +47,11 @@ from vllm_watch.tui.widgets.startuppane import StartupPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 PANES = ("findings", "events", "card")
+FIELDS = {
+    "filter": "filter: part of a name or a state; enter keeps, esc shows all",
+    "goto": "go to: 14:05, -10m, 2026-11-23 09:05; esc leaves",
+}
+"""Fields above the keys, made when they are asked for first."""
 
 
 class Dashboard(TimeKeys, Openers, FirstFrame):
@@ -111,9 +116,6 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
                 yield Findings(id="findings")
                 yield EventList(id="events")
                 yield Card(id="card")
-        filtering = "filter: part of a name or a state; enter keeps, esc shows all"
-        yield Input(placeholder=filtering, id="filter")
-        yield Input(placeholder="go to: 14:05, -10m, 2026-11-23 09:05; esc leaves", id="goto")
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
@@ -121,8 +123,6 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self._composed = True
         self._panes = list(self.query(Pane))
         self.app.theme_changed_signal.subscribe(self, self._redraw)
-        for field in self.query(Input):
-            field.display = False
         self.query_one(Fleet).focus()
         settings = self._monitor.settings.screen
         seconds = settings.refresh_seconds
@@ -287,21 +287,18 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
     def _filter_changed(self, message: Input.Changed) -> None:
         self._set(filter=message.value)
 
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self._leave("#filter")
-
-    @on(Input.Submitted, "#goto")
-    def _time_typed(self, message: Input.Submitted) -> None:
-        trouble = self.go_to(message.value)
+    @on(Input.Submitted)
+    def _typed(self, message: Input.Submitted) -> None:
+        name = str(message.input.id)
+        trouble = self.go_to(message.value) if name == "goto" else ""
         if trouble:
             self.notify(trouble, severity="warning", timeout=5, markup=False)
             return
-        self._leave("#goto")
+        self._leave(name)
 
     def _leave(self, field: str) -> None:
         """Remove a field from the screen."""
-        self.query_one(field, Input).display = False
+        self.query(f"#{field}").set(display=False)
         self._top().focus()
 
     def _set(self, **changes: object) -> None:
@@ -370,24 +367,27 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
 
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""
-        self._ask("#filter")
+        self._ask("filter")
 
     def action_go_to(self) -> None:
         """Ask for a time to show."""
-        self.query_one("#goto", Input).value = ""
-        self._ask("#goto")
+        self._ask("goto").value = ""
 
-    def _ask(self, name: str) -> None:
-        field = self.query_one(name, Input)
+    def _ask(self, name: str) -> Input:
+        """Show a field and return it."""
+        if not self.query(f"#{name}"):
+            self.mount(Input(placeholder=FIELDS[name], id=name), before="#keys")
+        field = self.query_one(f"#{name}", Input)
         field.display = True
         field.focus()
+        return field
 
     def action_clear_filter(self) -> None:
         """Leave the findings, the time field or the cursor; else show all servers again."""
         if self._full:
             self.action_findings()
-        elif self.query_one("#goto", Input).display:
-            self._leave("#goto")
+        elif any(field.display for field in self.query("#goto")):
+            self._leave("goto")
         elif self._timeline.marked is not None:
             self._timeline.unmark()
             self.draw()
@@ -395,5 +395,6 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             self._timeline.cursor = None
             self.draw()
         else:
-            self.query_one("#filter", Input).value = ""
-            self._leave("#filter")
+            for field in self.query("#filter").results(Input):
+                field.value = ""
+            self._leave("filter")
