@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from tests.tui.screens import until
-from tests.tui.test_app import replay, running
+import pytest
+
+from tests.logs import log_of
+from tests.tui.screens import Wall, until
+from tests.tui.test_app import live, replay, running
+from vllm_watch.tui.longlived import LongLived
+from vllm_watch.tui.screens.firstframe import FirstFrame
 from vllm_watch.tui.screens.help import HelpScreen
 from vllm_watch.tui.screens.modal import STYLES, GuardedPalette
 
@@ -19,3 +24,21 @@ async def test_styles_of_pages_are_read_when_a_page_is_opened() -> None:
         await pilot.press("escape", "ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, GuardedPalette))
         assert app.screen.query_one("#--container").styles.margin.top == 1
+
+
+async def test_objects_are_counted_after_the_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting them takes some milliseconds."""
+    done: list[str] = []
+    send = FirstFrame._send
+
+    def sending(screen: FirstFrame) -> None:
+        send(screen)
+        done.append("sent")
+
+    monkeypatch.setattr("vllm_watch.tui.app.PATIENCE", 60.0)  # until the log was read
+    monkeypatch.setattr(FirstFrame, "_send", sending)
+    monkeypatch.setattr(LongLived, "settle", lambda *_: done.append("settled"))
+    app = live(Wall(), log_of("h100_optimised"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "settled" in done)
+    assert done[0] == "sent"

@@ -266,7 +266,7 @@ class VllmWatch(App[int]):
         self._redraw(sources)
         if looked:
             self._show()
-            if not self._arrived:
+            if not (self._arrived or self._board.waits):
                 self._settle()
 
     def _settle(self) -> None:
@@ -281,7 +281,12 @@ class VllmWatch(App[int]):
         """Draw the first frame."""
         if self._board.waits:
             self._board.begin()
-            self.set_timer(SETTLES, self._framed.set)
+            self.set_timer(SETTLES, self._first_sent)
+
+    def _first_sent(self) -> None:
+        """Do what would have delayed the first frame."""
+        self._settle()
+        self._framed.set()
 
     def _apply_more(self) -> None:
         self._applies = False

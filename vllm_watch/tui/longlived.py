@@ -45,7 +45,8 @@ class LongLived:
                 gc.unfreeze()
             gc.collect()
         gc.freeze()
-        gc.set_threshold(max(self._soonest, gc.get_freeze_count() // SHARE))
+        left_out = gc.get_freeze_count()
+        gc.set_threshold(max(self._soonest, left_out // SHARE))
         gc.enable()
         if full and store.reading() is None:
-            self._left_out = gc.get_freeze_count()
+            self._left_out = left_out
