@@ -41,6 +41,14 @@ def test_nothing_matched(tmp_path: Path, capsys: Output) -> None:
     assert line.startswith(f"{tmp_path}/*.log: matches no file; name a log")
 
 
+def test_a_folder_without_logs_is_named_as_such(tmp_path: Path, capsys: Output) -> None:
+    _, (line,) = summary(capsys, tmp_path, code=2)
+    glob = f"'{tmp_path}/*/*.log'"
+    assert (
+        line == f"{tmp_path}: the folder has no *.log; name a log or a quoted glob such as {glob}"
+    )
+
+
 def test_half_of_the_files_cannot_be_read(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.log").symlink_to(tmp_path / "gone")
     (tmp_path / "b.log").write_bytes(LOG.read_bytes())

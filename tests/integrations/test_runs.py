@@ -141,4 +141,4 @@ def test_what_is_not_there(words: list[str], code: int, told: str, capsys: Outpu
 
 def test_a_folder_that_is_no_archive(tmp_path: Any, capsys: Output) -> None:
     assert main(["runs", str(tmp_path)]) == 2
-    assert "matches no file" in capsys.readouterr().err
+    assert "the folder has no *.log" in capsys.readouterr().err

@@ -135,6 +135,12 @@ def require_logs(patterns: list[str], found: Found) -> None:
         return
     if found.troubles:
         raise CommandError("nothing could be read; see above")
+    folder = next(filter(os.path.isdir, patterns), None)
+    if folder is not None:
+        raise CommandError(
+            f"{folder}: the folder has no *.log; name a log or a quoted glob such as "
+            f"'{os.path.join(folder, '*', '*.log')}'"
+        )
     raise CommandError(
         f"{' '.join(patterns)}: matches no file; name a log, a folder or a quoted glob such as "
         "'pbs_results/vllm_*_realtime.log'"
