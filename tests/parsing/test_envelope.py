@@ -5,7 +5,7 @@ import pytest
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.envelope import ANCHOR, Envelope
 from vllm_watch.parsing.formatfiles import load_formats
-from vllm_watch.parsing.samples import split_sample
+from vllm_watch.parsing.formatsamples import split_sample
 
 FORMATS = load_formats(sorted(builtin_formats_folder().glob("*.toml")))
 READER = FORMATS.envelope

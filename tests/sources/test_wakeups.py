@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes import PATIENCE
 from tests.sources.following import told_of
-from vllm_watch.sources.wakeups import HOT_SECONDS, READS_PER_POLL, Pace, wakeups
+from vllm_watch.sources.wakeups import HOT_SECONDS, READS_PER_POLL, PollSchedule, wakeups
 
 
 def until(items: Iterator[set[str] | None], path: Path, stop: threading.Event) -> bool:
@@ -126,23 +126,23 @@ def test_one_folder_that_cannot_be_watched_leaves_the_others_their_events(tmp_pa
 
 def test_what_grows_without_events_is_looked_at_sooner_for_a_while() -> None:
     now = [0.0]
-    pace = Pace(1.0, clock=lambda: now[0])
-    assert (pace.seconds, pace.hot()) == (1.0, set())
-    pace.grew("a.log")
-    assert (pace.seconds, pace.hot()) == (1.0 / READS_PER_POLL, {"a.log"})
+    schedule = PollSchedule(1.0, clock=lambda: now[0])
+    assert (schedule.seconds, schedule.hot()) == (1.0, set())
+    schedule.grew("a.log")
+    assert (schedule.seconds, schedule.hot()) == (1.0 / READS_PER_POLL, {"a.log"})
     now[0] = HOT_SECONDS + 0.1
-    assert (pace.seconds, pace.hot()) == (1.0, set())
-    pace.by_event = True  # files with events need no other looks
-    pace.grew("b.log")
-    assert pace.hot() == set()
+    assert (schedule.seconds, schedule.hot()) == (1.0, set())
+    schedule.by_event = True  # files with events need no other looks
+    schedule.grew("b.log")
+    assert schedule.hot() == set()
 
 
 def test_hot_files_come_between_two_polls() -> None:
     stop = threading.Event()
-    pace = Pace(0.4)
-    items = wakeups(lambda: set(), stop, 0.4, events=False, pace=pace)
+    schedule = PollSchedule(0.4)
+    items = wakeups(lambda: set(), stop, 0.4, events=False, schedule=schedule)
     assert next(items) is None
-    pace.grew("a.log")
+    schedule.grew("a.log")
     assert next(items) == {"a.log"}
     stop.set()
     assert list(items) == []

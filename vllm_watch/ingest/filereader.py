@@ -24,7 +24,7 @@ from vllm_watch.core.news import (
 from vllm_watch.core.records import Amendment, Sample, SampleTable, Stage
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
-from vllm_watch.ingest.substitutes import Runs
+from vllm_watch.ingest.substitutes import RunFacts
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import WORTH_IT
 from vllm_watch.parsing.streams import MAIN, Streams
@@ -200,7 +200,7 @@ class FileReader:
         return self._parts[MAIN].zone
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> RunFacts:
         """Facts about its server's runs, needed for recordings beside it."""
         return self._parts[MAIN].runs
 
@@ -268,8 +268,8 @@ class FileReader:
             part.name = self._streams.name(name)
             yield LogFound(source, part.name, self.stage == "newest")
         yield from self._zone_news(source, part, shift)
-        if self._options.places and part.run > before and not self._streams.named:
-            from vllm_watch.ingest.places import begins_of
+        if self._options.report_begins and part.run > before and not self._streams.named:
+            from vllm_watch.ingest.runbegins import begins_of
 
             yield RunsBegan(source, begins_of(chunk, items, before, self._formats))
         newest = scan.newest_stamp
@@ -295,7 +295,7 @@ class FileReader:
                 from vllm_watch.ingest.secondprocess import ahead_of
 
                 self._ahead = ahead_of(self.path, chunk, self._formats, clock)
-                if isinstance(self._follower, Follower) and not self._options.places:
+                if isinstance(self._follower, Follower) and not self._options.report_begins:
                     self._follower.elsewhere = partial(self._elsewhere, part)
         if self._ahead is not None and part.scanner is not None:
             scan = self._ahead.take(chunk, part.scanner)

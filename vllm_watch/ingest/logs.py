@@ -13,7 +13,7 @@ from vllm_watch.core.records import Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
-from vllm_watch.ingest.resting import Resting
+from vllm_watch.ingest.restingfiles import RestingFiles
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.commandwords import commands_of
 from vllm_watch.sources.descriptors import DescriptorPool
@@ -31,7 +31,7 @@ from vllm_watch.sources.paths import (
 )
 
 if TYPE_CHECKING:
-    from vllm_watch.sources.wakeups import Pace, StopEvent
+    from vllm_watch.sources.wakeups import PollSchedule, StopEvent
 
 
 def _places_of(path: str, folders: dict[str, str]) -> set[str]:
@@ -75,7 +75,7 @@ class Ingest:
             patient=self._options.live,
             listings=Listings(systems.kind),
         )
-        self._resting = Resting(systems.kind, self._options.clock)
+        self._resting = RestingFiles(systems.kind, self._options.clock)
         self._readers: dict[str, FileReader] = {}
         self._backlog = Backlog()
         self._places: dict[str, set[FileReader]] = {}
@@ -117,16 +117,18 @@ class Ingest:
 
         `waits` is called when everything is passed on and reading waits for more.
         """
-        from vllm_watch.sources.wakeups import Pace, wakeups
+        from vllm_watch.sources.wakeups import PollSchedule, wakeups
 
         options = self._options
         streams = any(map(is_stream, self.patterns))
         seconds = min(0.1, options.poll_seconds) if streams else options.poll_seconds
-        pace = Pace(seconds, options.clock)
+        schedule = PollSchedule(seconds, options.clock)
         folders = partial(folders_of, self.patterns)
         while not stop.is_set():
-            for changed in wakeups(folders, stop, seconds, events=options.events, pace=pace):
-                yield from self._look(changed, stop, pace)
+            for changed in wakeups(
+                folders, stop, seconds, events=options.events, schedule=schedule
+            ):
+                yield from self._look(changed, stop, schedule)
                 if options.ends and self._ended():
                     yield self._looked()  # lines held until a `Looked` are released
                     return
@@ -140,21 +142,21 @@ class Ingest:
         return set(self.patterns) == {STDIN} and all(r.ended for r in self._readers.values())
 
     def _look(
-        self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
+        self, changed: set[str] | None, stop: StopEvent, schedule: PollSchedule | None = None
     ) -> Iterator[News | Looked]:
         """Yield new lines of the files that changed, or of all files if unknown.
 
         A `Looked` is yielded at the end of all files, and after a poll without news: then the last
         line of each file is complete.
         """
-        quiet = pace is not None and not pace.by_event
-        for reader in self._concerned(changed, pace):
+        quiet = schedule is not None and not schedule.by_event
+        for reader in self._concerned(changed, schedule):
             known = reader.caught_up
             for news in reader.read():
                 quiet = quiet and not bytes_of(news)
-                if pace is not None and known and bytes_of(news):
-                    pace.grew(os.path.abspath(reader.path))
-                    self._resting.grew(reader.path, by_event=pace.by_event)
+                if schedule is not None and known and bytes_of(news):
+                    schedule.grew(os.path.abspath(reader.path))
+                    self._resting.grew(reader.path, by_event=schedule.by_event)
                 yield news
                 if stop.is_set():
                     return
@@ -191,7 +193,9 @@ class Ingest:
         self._place()
         yield from reader.completed(newest)
 
-    def _concerned(self, changed: set[str] | None, pace: Pace | None) -> list[FileReader]:
+    def _concerned(
+        self, changed: set[str] | None, schedule: PollSchedule | None
+    ) -> list[FileReader]:
         """Return the readers of the files that changed, or of all due ones if unknown."""
         # Events name a folder as it was given, such as "." or "logs/".
         places = {os.path.abspath(path) for path in changed or ()}
@@ -204,7 +208,7 @@ class Ingest:
             if places or self._linked or len(self._readers) != known:
                 self._place()
         if changed is None:
-            due = self._resting.due(self._readers, pace.watched if pace else ())
+            due = self._resting.due(self._readers, schedule.watched if schedule else ())
             return [reader for path, reader in self._readers.items() if path in due]
         concerned = {reader for place in places for reader in self._places.get(place, ())}
         return sorted(concerned.union(self._streams), key=self._ranks.__getitem__)

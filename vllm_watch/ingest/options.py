@@ -33,7 +33,7 @@ class ReadOptions:
     """The words of each command whose output is a log, by its path (`command:NAME`)."""
     begins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where to begin in a log, by its path: the number of a run, and where its first line is."""
-    places: bool = False
+    report_begins: bool = False
     """Whether to report where in the file each run begins."""
     now: Callable[[], float] = time.time
     """The wall clock."""

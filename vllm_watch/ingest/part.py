@@ -11,7 +11,7 @@ from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.records import Amendment, Event, Item, Stamps, StepTable, moved
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.ingest.options import ReadOptions
-from vllm_watch.ingest.substitutes import Runs
+from vllm_watch.ingest.substitutes import RunFacts
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
@@ -42,7 +42,7 @@ class Part:
         self._twin = twin
         self._large = large
         self._counter = RunCounter(run)
-        self.runs = Runs()
+        self.runs = RunFacts()
         """Facts about its runs, needed for recordings beside the log."""
         self._finder = ZoneFinder()
         self.scanner: Scanner | None = None

@@ -15,7 +15,7 @@ UP = "server_up"
 
 
 @dataclass(slots=True)
-class Runs:
+class RunFacts:
     """The runs of a log: when they began, and which of them write no stats."""
 
     begins: dict[int, float] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Substitutes:
     def __init__(self) -> None:
         self._before: dict[int, EngineRow] = {}
 
-    def samples(self, rows: Iterable[EngineRow], runs: Runs) -> list[Sample]:
+    def samples(self, rows: Iterable[EngineRow], runs: RunFacts) -> list[Sample]:
         """Return the samples made from rows, in their order."""
         found = []
         for row in rows:

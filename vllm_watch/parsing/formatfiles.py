@@ -21,17 +21,17 @@ from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
 from vllm_watch.parsing.formats import Access, FormatFile, Formats, LineForm
-from vllm_watch.parsing.iterations import StepForm
-from vllm_watch.parsing.parts import PartsReader
-from vllm_watch.parsing.requestlines import RequestForm
-from vllm_watch.parsing.samples import (
-    access_values,
+from vllm_watch.parsing.formatsamples import (
     check_opaque,
     check_samples,
     envelope_values,
     event_values,
+    group_values,
     parts_values,
 )
+from vllm_watch.parsing.iterations import StepForm
+from vllm_watch.parsing.parts import PartsReader
+from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
 from vllm_watch.tables import keep_tables, kept_tables
 
@@ -64,7 +64,7 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
     for path, table in tables:
         if not checked:
             from vllm_watch.parsing.formatkeys import refuse_unknown_keys  # only for changed files
-            from vllm_watch.parsing.patterns import refuse_slow_patterns
+            from vllm_watch.parsing.slowpatterns import refuse_slow_patterns
 
             refuse_unknown_keys(path, table)
             refuse_slow_patterns(path, table)
@@ -257,7 +257,7 @@ class _Adding(NamedTuple):
                 frozenset(route.encode() for route in entry["inference"]),
                 frozenset(route.encode() for route in entry["polls"]),
             )
-            self._check(entry, lambda line: access_values(pattern, line))
+            self._check(entry, lambda line: group_values(pattern, line))
         if "iteration" in table:
             self._add_iterations(table["iteration"])
         if "requests" in table:
@@ -273,7 +273,7 @@ class _Adding(NamedTuple):
         body = self._bytes_pattern(entry, *COUNTS)
         if not self.checked:
             whole = compiled(head.pattern + body.pattern)
-            self._check(entry, lambda line: access_values(whole, line))
+            self._check(entry, lambda line: group_values(whole, line))
         self.formats.iterations = StepForm(str(entry["contains"]).encode(), head, body)
 
     def _add_requests(self, entry: dict[str, Any]) -> None:
@@ -281,5 +281,5 @@ class _Adding(NamedTuple):
             tuple(str(word).encode() for word in entry[key]) for key in ("begins", "ends", "drops")
         )
         pattern = self._bytes_pattern(entry, *requestlines.GROUPS)
-        self._check(entry, lambda line: access_values(pattern, line))
+        self._check(entry, lambda line: group_values(pattern, line))
         self.formats.requests = RequestForm(pattern, *words)

@@ -42,7 +42,7 @@ _LINE_OF_VLLM = (b".py:", b" pid=")
 """Text in vLLM's lines only, not in those of a gateway or a database in the same stream."""
 
 
-class Form(NamedTuple):
+class PrefixForm(NamedTuple):
     """A prefix of many lines, the same except for a clock."""
 
     name: str
@@ -81,7 +81,7 @@ class Streams:
         self._waits = True
         """Whether lines wait until their name has a line of vLLM. This ends when vLLM writes a line
         without a name, or when too much is waiting."""
-        self._forms: dict[bytes, Form] = {}
+        self._forms: dict[bytes, PrefixForm] = {}
         """The prefixes, by their pattern."""
 
     @property
@@ -218,7 +218,7 @@ class Streams:
         plain = b"".join(text for text, _ in layers)
         if len(self._forms) >= _MOST_FORMS:
             del self._forms[next(iter(self._forms))]
-        self._forms[pattern] = Form(
+        self._forms[pattern] = PrefixForm(
             name,
             re.compile(pattern + b"(?=%b)" % _ORDINARY.pattern),
             plain if pattern == re.escape(plain) else None,

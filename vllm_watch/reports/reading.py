@@ -108,7 +108,7 @@ def read_saved(
         tz=settings.time.zone(),
         newest_only=newest_only,
         begins=begins or {},
-        places=begins is not None,
+        report_begins=begins is not None,
         now=wall,
     )
     ingest = Ingest(patterns, formats, options)

@@ -29,7 +29,7 @@ from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import Document, ReplacedError
 from vllm_watch.sources.documents import Documents
 from vllm_watch.sources.listing import Listings
-from vllm_watch.sources.oldestunread import BlockedError, Finder, Held, UnreadFile
+from vllm_watch.sources.oldestunread import BlockedError, Finder, HeldFile, UnreadFile
 from vllm_watch.sources.openfile import GoneError, OpenFile
 from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
 
@@ -39,7 +39,7 @@ LINGER_SECONDS = 60.0
 """Seconds of quiet after which the writer of an old file counts as gone."""
 SETTLED_SECONDS = 2.0
 """Seconds a file must be unchanged before one `stat` is enough to skip it."""
-HELD = 4
+MOST_HELD = 4
 """Most old files held open."""
 
 
@@ -99,9 +99,9 @@ class Follower:
 
     def _begin(self) -> None:
         """Start without any file."""
-        self._current: Held | None = None
+        self._current: HeldFile | None = None
         """The file at the path."""
-        self._old: list[Held] = []
+        self._old: list[HeldFile] = []
         """The files that were at the path before, the oldest first."""
         self._documents = Documents()
         self._finder = Finder(
@@ -177,7 +177,7 @@ class Follower:
         else:
             self._problem = read_trouble(self.path, error)
 
-    def _held(self) -> list[Held]:
+    def _held(self) -> list[HeldFile]:
         return self._old + ([self._current] if self._current else [])
 
     def _look(self) -> Iterator[Chunk]:
@@ -298,7 +298,7 @@ class Follower:
             self._finder.settled(found)
             if isinstance(found.file, OpenFile) and self._finder.held(found.file.identity) is None:
                 # Its writer may not have opened another one yet.
-                self._old.append(Held(found.file, found.document, self._linger()))
+                self._old.append(HeldFile(found.file, found.document, self._linger()))
                 self._trim()
             else:
                 self._finder.release(found)
@@ -324,16 +324,16 @@ class Follower:
         if current:
             current.until = self._linger()
             self._old.append(current)
-        self._current = Held(file, None, self._linger())
+        self._current = HeldFile(file, None, self._linger())
         self._trim()
 
     def _linger(self) -> float:
         return self._options.clock() + LINGER_SECONDS
 
     def _trim(self) -> None:
-        for held in self._old[:-HELD]:
+        for held in self._old[:-MOST_HELD]:
             held.file.close()
-        self._old = self._old[-HELD:]
+        self._old = self._old[-MOST_HELD:]
 
     def _let_go(self, *, missing: bool) -> Iterator[Chunk]:
         """Close old files whose writer is gone; their last lines are then complete."""
@@ -351,7 +351,7 @@ class Follower:
             self._current = None
             yield from self._given_up(current)
 
-    def _given_up(self, held: Held) -> Iterator[Chunk]:
+    def _given_up(self, held: HeldFile) -> Iterator[Chunk]:
         """Close a file; its last line is complete, unless the file can no longer be found."""
         try:
             held.file.descriptor()
@@ -363,7 +363,7 @@ class Follower:
                 yield from held.document.finish()
         held.file.close()
 
-    def _is_over(self, held: Held) -> bool:
+    def _is_over(self, held: HeldFile) -> bool:
         """Return whether a file's writer counts as gone, or the file cannot be kept.
 
         As long as there is nothing newer, a file that still has a name may be written to: the log

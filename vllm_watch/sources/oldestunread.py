@@ -34,7 +34,7 @@ class BlockedError(Exception):
 
 
 @dataclass(slots=True)
-class Held:
+class HeldFile:
     """A file that is held open, whatever its present name."""
 
     file: OpenFile
@@ -104,7 +104,7 @@ class Finder:
         pool: DescriptorPool,
         listings: Listings,
         clock: Callable[[], float],
-        held: Callable[[], list[Held]],
+        held: Callable[[], list[HeldFile]],
         *,
         patient: bool = True,
     ) -> None:

@@ -40,7 +40,7 @@ class StopEvent(Protocol):
         ...
 
 
-class Pace:
+class PollSchedule:
     """How soon files that grow without events are read again: soon after a change."""
 
     def __init__(self, poll_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,37 +78,37 @@ def wakeups(
     poll_seconds: float,
     *,
     events: bool,
-    pace: Pace | None = None,
+    schedule: PollSchedule | None = None,
 ) -> Iterator[set[str] | None]:
     """Yield paths that changed, or None when it is time to look at everything.
 
     `folders` is asked again after each poll, so that folders that appear are watched too. A folder
     that cannot be watched is left to the poll, the others keep their events. Between two polls the
-    files that `pace` calls hot are yielded. When events stop, the hot files are yielded once more,
-    because a record may be complete only after a second look and should not wait for the poll.
-    Ends when `stop` is set.
+    hot files of `schedule` are yielded. When events stop, they are yielded once more, because a
+    record may be complete only after a second look and should not wait for the poll. Ends when
+    `stop` is set.
     """
-    pace = pace or Pace(poll_seconds)
+    schedule = schedule or PollSchedule(poll_seconds)
     unwatchable: dict[str, float] = {}
     while not stop.is_set():
-        now = pace.clock()
+        now = schedule.clock()
         unwatchable = {folder: until for folder, until in unwatchable.items() if until > now}
         watched = (folders() if events else set()) - unwatchable.keys()
         if not watched:
-            pace.by_event, pace.watched = False, frozenset()
+            schedule.by_event, schedule.watched = False, frozenset()
             yield None
-            yield from _polls(stop, pace)
+            yield from _polls(stop, schedule)
             continue
-        failed = yield from _watched(watched, unwatchable.keys(), folders, stop, pace)
-        unwatchable.update(dict.fromkeys(failed, pace.clock() + RETRY_SECONDS))
+        failed = yield from _watched(watched, unwatchable.keys(), folders, stop, schedule)
+        unwatchable.update(dict.fromkeys(failed, schedule.clock() + RETRY_SECONDS))
 
 
-def _polls(stop: StopEvent, pace: Pace) -> Iterator[set[str] | None]:
+def _polls(stop: StopEvent, schedule: PollSchedule) -> Iterator[set[str] | None]:
     """Wait for one poll; hot files are yielded meanwhile."""
-    end = pace.clock() + pace.slow
-    while not stop.is_set() and (left := end - pace.clock()) > 0:
-        stop.wait(min(left, pace.seconds))
-        if not stop.is_set() and pace.clock() < end and (hot := pace.hot()):
+    end = schedule.clock() + schedule.slow
+    while not stop.is_set() and (left := end - schedule.clock()) > 0:
+        stop.wait(min(left, schedule.seconds))
+        if not stop.is_set() and schedule.clock() < end and (hot := schedule.hot()):
             yield hot
 
 
@@ -117,32 +117,32 @@ def _watched(
     unwatchable: Collection[str],
     folders: Callable[[], set[str]],
     stop: StopEvent,
-    pace: Pace,
+    schedule: PollSchedule,
 ) -> Generator[set[str] | None, None, set[str]]:
     """Yield wake-ups until the set of folders changes; return those that cannot be watched."""
-    polled = pace.clock()
+    polled = schedule.clock()
     identities = _identities(watched)
-    pace.by_event, pace.watched = False, frozenset()
+    schedule.by_event, schedule.watched = False, frozenset()
     yield None
-    pace.watched = frozenset(map(os.path.abspath, watched))
+    schedule.watched = frozenset(map(os.path.abspath, watched))
     event_came = False
     try:
-        for changes in _changes(watched, stop, pace):
+        for changes in _changes(watched, stop, schedule):
             if changes:
                 event_came = True
                 paths = {path for _, path in changes}
-                pace.by_event = True
+                schedule.by_event = True
                 yield paths
                 if not paths.isdisjoint(watched):
                     return set()  # the folder itself changed: a folder made again is another one
-            pace.by_event = False
-            if pace.clock() - polled >= pace.slow:
+            schedule.by_event = False
+            if schedule.clock() - polled >= schedule.slow:
                 yield None
-                polled = pace.clock()
+                polled = schedule.clock()
                 if folders() - set(unwatchable) != watched or _identities(watched) != identities:
                     return set()  # another folder, or another one with that name: a new mount
             elif not changes:
-                hot = pace.hot()
+                hot = schedule.hot()
                 if hot or event_came:
                     yield hot
                 event_came = False
@@ -153,7 +153,7 @@ def _watched(
 
 
 def _changes(
-    watched: Collection[str], stop: StopEvent, pace: Pace
+    watched: Collection[str], stop: StopEvent, schedule: PollSchedule
 ) -> Iterator[set[tuple[Change, str]]]:
     """Yield the kernel's events of folders; nothing after a while without changes."""
     from watchfiles import watch  # 57 ms, after the first look
@@ -165,7 +165,7 @@ def _changes(
         stop_event=stop,
         step=STEP_MS,
         debounce=DEBOUNCE_MS,
-        rust_timeout=max(50, int(pace.slow * 1000 / READS_PER_POLL)),
+        rust_timeout=max(50, int(schedule.slow * 1000 / READS_PER_POLL)),
         yield_on_timeout=True,
         raise_interrupt=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_watch.ingest.resting import MANY, QUIET_SECONDS, RARELY, Resting
+from vllm_watch.ingest.restingfiles import MANY, QUIET_SECONDS, RARELY, RestingFiles
 
 PATHS = [f"/logs/{n}.log" for n in range(MANY)]
 
@@ -21,8 +21,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def rested(clock: Clock, kind: str = "ext4") -> Resting:
-    resting = Resting(lambda _: kind, clock)
+def rested(clock: Clock, kind: str = "ext4") -> RestingFiles:
+    resting = RestingFiles(lambda _: kind, clock)
     assert resting.due(PATHS, {"/logs"}) == set(PATHS)
     clock.now += QUIET_SECONDS + 1
     return resting
@@ -37,7 +37,7 @@ def test_what_rests_is_looked_at_once_in_ten_polls(clock: Clock) -> None:
 
 
 def test_what_grew_in_a_poll_is_looked_at_with_each_poll_for_a_while(clock: Clock) -> None:
-    resting = Resting(lambda _: "ext4", clock)
+    resting = RestingFiles(lambda _: "ext4", clock)
     resting.due(PATHS, {"/logs"})
     resting.grew(PATHS[7], by_event=False)
     assert all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
@@ -46,7 +46,7 @@ def test_what_grew_in_a_poll_is_looked_at_with_each_poll_for_a_while(clock: Cloc
 
 
 def test_files_that_events_tell_of_rest_between_them(clock: Clock) -> None:
-    resting = Resting(lambda _: "ext4", clock)
+    resting = RestingFiles(lambda _: "ext4", clock)
     resting.due(PATHS, {"/logs"})
     for path in PATHS:
         resting.grew(path, by_event=True)
@@ -66,7 +66,7 @@ def test_growth_that_no_event_reported_ends_all_rest_in_its_folder(clock: Clock)
 
 
 def test_growth_that_an_event_is_about_to_tell_of_is_no_reason_for_distrust(clock: Clock) -> None:
-    resting = Resting(lambda _: "ext4", clock)
+    resting = RestingFiles(lambda _: "ext4", clock)
     resting.due(PATHS, {"/logs"})
     resting.grew(PATHS[7], by_event=False)  # a busy file: the poll was a moment earlier
     clock.now += QUIET_SECONDS + 1
@@ -87,7 +87,7 @@ def test_growth_that_an_event_is_about_to_tell_of_is_no_reason_for_distrust(cloc
 def test_nothing_rests_where_events_are_not_certain_or_files_few(
     kind: str, watched: set[str], count: int, clock: Clock
 ) -> None:
-    resting = Resting(lambda _: kind, clock)
+    resting = RestingFiles(lambda _: kind, clock)
     paths = PATHS[:count]
     for _ in range(3):
         assert resting.due(paths, watched) == set(paths)

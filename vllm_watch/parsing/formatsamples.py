@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.metrics import engine_label
 from vllm_watch.parsing.envelope import ANCHOR, Envelope
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import EventForm
@@ -92,7 +92,7 @@ def _values(parts: Parts | None) -> dict[str, object] | None:
         return None
     engine: dict[str, object] = {}
     if parts.engine is not None:
-        engine["engine"] = "all" if parts.engine == ALL_ENGINES else parts.engine
+        engine["engine"] = engine_label(parts.engine)
     return {**engine, **parts.values}
 
 
@@ -108,7 +108,7 @@ def event_values(formats: Formats, form: EventForm, line: str) -> dict[str, Any]
     return form.read(body.decode())
 
 
-def access_values(pattern: re.Pattern[bytes], line: str) -> dict[str, str] | None:
-    """Return method, route and status of an access line."""
+def group_values(pattern: re.Pattern[bytes], line: str) -> dict[str, str] | None:
+    """Return what the groups of a pattern match in a line."""
     found = pattern.search(line.encode())
     return {name: text.decode() for name, text in found.groupdict().items()} if found else None

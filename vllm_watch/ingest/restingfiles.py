@@ -21,7 +21,7 @@ RARELY = 10
 """A resting file is checked in one of this many polls."""
 
 
-class Resting:
+class RestingFiles:
     """Decides which files are checked in a poll."""
 
     def __init__(self, kind: Callable[[str], str], clock: Callable[[], float]) -> None:
