@@ -22,7 +22,7 @@ from tests.logs import log_of, read
 from tests.parsing.test_large_blocks import random_log
 from vllm_watch.core.news import bytes_of
 from vllm_watch.ingest import ReadOptions, filereader, secondprocess
-from vllm_watch.ingest.secondprocess import LEAD, SECTION, Ahead, Board
+from vllm_watch.ingest.secondprocess import LEAD, SECTION, Claims, SecondProcess
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.sources.chunks import Chunk
@@ -35,10 +35,10 @@ CUTS = [(4_096, 5, 2), (10_007, 3, 1), (40_000, 2, 1)]
 """Bytes of a block, blocks of a cycle, and how many of them the reader scans itself."""
 
 
-def in_turns(cycle: int, own: int) -> type[Board]:
+def in_turns(cycle: int, own: int) -> type[Claims]:
     """A board whose sections do not depend on how fast the processes are."""
 
-    class Turns(Board):
+    class Turns(Claims):
         _begin = own
 
         def claim(self) -> range:
@@ -65,12 +65,12 @@ def content(log: Path) -> tuple[object, int, int]:
 
 
 def helped(
-    reading: Callable[[], T], disturb: Callable[[Ahead], object] = lambda _: None
+    reading: Callable[[], T], disturb: Callable[[SecondProcess], object] = lambda _: None
 ) -> tuple[T, int]:
     """Read with a second process, disturbed at its start; return also the chunks it scanned."""
     taken = 0
 
-    class Watched(Ahead):
+    class Watched(SecondProcess):
         def __init__(self, path: str, first: Chunk, scanner: Scanner) -> None:
             super().__init__(path, first, scanner)
             disturb(self)
@@ -83,7 +83,7 @@ def helped(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filereader, "SHARED", 1)
-        patch.setattr(secondprocess, "Ahead", Watched)
+        patch.setattr(secondprocess, "SecondProcess", Watched)
         patch.setattr(secondprocess, "_has_room", lambda: True)
         found = reading()
     return found, taken
@@ -108,7 +108,7 @@ def hold_at_many_cuts(folder: Path) -> None:
     for block, cycle, own in CUTS:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("vllm_watch.sources.chunks.BLOCK", block)
-            patch.setattr(secondprocess, "Board", in_turns(cycle, own))
+            patch.setattr(secondprocess, "Claims", in_turns(cycle, own))
             patch.setattr(secondprocess, "MOST_VAIN", 1_000)
             for zone in ("", "Europe/Berlin"):
                 reading = partial(everything, log, zone)
@@ -128,7 +128,7 @@ def hold_when_disturbed(folder: Path) -> None:
             patch.setattr(secondprocess, "SECTION", 1)
             patch.setattr(secondprocess, "LEAD", lead)
             assert helped(reading)[0] == alone
-        patch.setattr(secondprocess, "Board", in_turns(2, 1))
+        patch.setattr(secondprocess, "Claims", in_turns(2, 1))
         read: list[int] = []
 
         def counted(descriptor: int, size: int, offset: int, of: object = os.pread) -> bytes:
@@ -164,18 +164,18 @@ def hold_when_stopped(folder: Path) -> None:
     biglog.write(log, 6 << 20, others=0.05)
     stopped: list[int] = []
 
-    def stop(one: Ahead) -> None:
+    def stop(one: SecondProcess) -> None:
         stopped.append(one._child)
         os.kill(one._child, signal.SIGSTOP)
 
-    def stop_while_it_writes(one: Ahead) -> None:
+    def stop_while_it_writes(one: SecondProcess) -> None:
         fcntl.fcntl(one._results, fcntl.F_SETPIPE_SZ, secondprocess.PIPE)  # too small for a section
         select.select([one._results], [], [])
         stop(one)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vllm_watch.sources.chunks.BLOCK", 1 << 20)
-        patch.setattr(secondprocess, "Board", in_turns(2, 1))
+        patch.setattr(secondprocess, "Claims", in_turns(2, 1))
         patch.setattr(secondprocess, "PIPE", 4096)
         patch.setattr(secondprocess, "PATIENCE", (0.01, 0.1))
         reading = partial(content, log)
@@ -206,7 +206,7 @@ def test_nothing_changes(check: str, tmp_path: Path) -> None:
 
 
 def test_sections_are_claimed_as_far_ahead_as_the_reader_is_fast() -> None:
-    board = Board(8 * SECTION)
+    board = Claims(8 * SECTION)
     slow = [board.claim() for _ in range(2)]
     assert slow == [range(LEAD, LEAD + SECTION), range(LEAD + SECTION, LEAD + 2 * SECTION)]
     assert not board.is_claimed(LEAD - 1)

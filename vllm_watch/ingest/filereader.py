@@ -37,7 +37,7 @@ from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
-    from vllm_watch.ingest.secondprocess import Ahead
+    from vllm_watch.ingest.secondprocess import SecondProcess
     from vllm_watch.parsing.scan import Scan
     from vllm_watch.sources.commands import CommandOutput
     from vllm_watch.sources.standard_input import StandardInput
@@ -95,11 +95,11 @@ class FileReader:
         *,
         twin: bool,
         stage: Stage = "whole",
-        beside: FileReader | None = None,
+        log: FileReader | None = None,
     ) -> None:
         """Read `path` for the server whose log is `source`.
 
-        `beside` reads that log, where `path` is a companion of it.
+        `log` reads that log, if `path` is a companion of it.
         At the stage `newest`, only its beginning, its newest part and new lines are read.
         """
         self.path = path
@@ -114,7 +114,7 @@ class FileReader:
         start = self.size - NEWEST if stage == "newest" else 0
         start = max(0, start, begin - 1)  # the line end before it
         self._follower = _opened(path, options, following, companion=twin, start=start)
-        self._streams: Streams = Streams(formats.unwrapper, beside._streams if beside else None)
+        self._streams: Streams = Streams(formats.unwrapper, log._streams if log else None)
         self._parts = {MAIN: self._new_part(run)}
         """The servers that write into this file, by the names before their lines."""
         self.caught_up = False
@@ -126,7 +126,7 @@ class FileReader:
         followed = isinstance(self._follower, Follower) and not self._follower.reopens  # no NFS
         self._helped = stage == "whole" and not twin and not options.live and followed
         """Whether a second process may scan parts of it, if it is large."""
-        self._ahead: Ahead | None = None
+        self._second: SecondProcess | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
         """End of the newest chunk, if it is within a line."""
 
@@ -143,7 +143,7 @@ class FileReader:
                 empty = False
                 yield from self._news(chunk)
         finally:
-            self._end_ahead()
+            self._end_second()
         self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
@@ -211,14 +211,14 @@ class FileReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._end_ahead()
+        self._end_second()
         self._follower.close()
 
-    def _end_ahead(self) -> None:
+    def _end_second(self) -> None:
         """End the other process."""
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
+        if self._second is not None:
+            self._second.close()
+            self._second = None
 
     def _new_part(self, run: int = 0) -> Part:
         once = self.stage == "whole" and not self._options.live
@@ -288,17 +288,17 @@ class FileReader:
     ) -> Scan:
         """Read lines of a chunk, or take over what another process read of them."""
         if lines is not chunk.data and not chunk.elsewhere:
-            self._end_ahead()  # names, or other loggers' prefixes, were removed from them
+            self._end_second()  # names, or other loggers' prefixes, were removed from them
         elif self._helped and clock is not None:
             self._helped = False
             if size_of(self.path) >= SHARED:
-                from vllm_watch.ingest.secondprocess import ahead_of
+                from vllm_watch.ingest.secondprocess import second_process_of
 
-                self._ahead = ahead_of(self.path, chunk, self._formats, clock)
+                self._second = second_process_of(self.path, chunk, self._formats, clock)
                 if isinstance(self._follower, Follower) and not self._options.report_begins:
                     self._follower.elsewhere = partial(self._elsewhere, part)
-        if self._ahead is not None and part.scanner is not None:
-            scan = self._ahead.take(chunk, part.scanner)
+        if self._second is not None and part.scanner is not None:
+            scan = self._second.take(chunk, part.scanner)
             if scan is not None:
                 return scan
         assert not chunk.elsewhere, "what was not read has been taken over"
@@ -306,9 +306,9 @@ class FileReader:
 
     def _elsewhere(self, part: Part, identity: tuple[int, int], offset: int) -> Lines | None:
         """Return the lines that another process has read for a part."""
-        if self._ahead is None or part.scanner is None:
+        if self._second is None or part.scanner is None:
             return None
-        return self._ahead.next(identity, offset, part.scanner)
+        return self._second.next(identity, offset, part.scanner)
 
     def _zone_news(self, source: str, part: Part, shift: float) -> Iterator[ZoneFound]:
         zone = part.zone

@@ -278,10 +278,10 @@ class Ingest:
             self._backlog.add(whole)
         else:
             stage = "whole"
-        beside = self._readers.get(source) if twin else None
+        log = self._readers.get(source) if twin else None
         following = self._following
         return FileReader(
-            path, source, self.formats, options, following, twin=twin, stage=stage, beside=beside
+            path, source, self.formats, options, following, twin=twin, stage=stage, log=log
         )
 
     def _looked(self) -> Looked:

@@ -86,7 +86,7 @@ class _Results(io.FileIO):
         return super().readinto(buffer)
 
 
-class Board:
+class Claims:
     """Memory that both share: the reader's block, and the blocks that the other process claimed."""
 
     def __init__(self, blocks: int) -> None:
@@ -108,7 +108,7 @@ class Board:
         return block < self.blocks and self._claimed[block] == 1
 
 
-class Ahead:
+class SecondProcess:
     """A process that scans sections of a log, and its results."""
 
     def __init__(self, path: str, first: Chunk, scanner: Scanner) -> None:
@@ -117,7 +117,7 @@ class Ahead:
         Raises:
             OSError: there can be no further process.
         """
-        self._board = Board(os.stat(path).st_size // chunks.BLOCK)
+        self._board = Claims(os.stat(path).st_size // chunks.BLOCK)
         read, write = os.pipe()
         try:
             self._child = os.fork()
@@ -199,7 +199,9 @@ class Ahead:
             os.waitpid(self._child, 0)
 
 
-def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ahead | None:
+def second_process_of(
+    path: str, first: Chunk, formats: Formats, clock: StampClock
+) -> SecondProcess | None:
     """Start a process that scans a log, None if it would not pay or cannot be started.
 
     numpy is loaded before, so that only one process does it. A process with threads is not copied:
@@ -209,7 +211,7 @@ def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ah
         if first.offset == 0 and sys.platform == "linux" and _has_room():
             scanner = scanner_ahead(formats, clock)
             if _is_single():
-                return Ahead(path, first, scanner)
+                return SecondProcess(path, first, scanner)
     return None
 
 
@@ -228,7 +230,7 @@ def _is_single() -> bool:
     return len(os.listdir("/proc/self/task")) == 1
 
 
-def _be_child(path: str, first: Chunk, board: Board, scanner: Scanner, write: int) -> NoReturn:
+def _be_child(path: str, first: Chunk, board: Claims, scanner: Scanner, write: int) -> NoReturn:
     """Scan a log in a separate process and exit; nothing of the parent's is changed."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
@@ -243,7 +245,7 @@ def _be_child(path: str, first: Chunk, board: Board, scanner: Scanner, write: in
 
 
 def _sections(
-    path: str, first: Chunk, board: Board, scanner: Scanner
+    path: str, first: Chunk, board: Claims, scanner: Scanner
 ) -> Iterator[tuple[int, Section]]:
     """Yield what is read of each section, with the block at which the section stops."""
     stamp, _ = first_and_newest(first.data, b"")

@@ -60,15 +60,15 @@ class PrefixForm(NamedTuple):
 class Streams:
     """Splits the lines of one file by server; remembers the names."""
 
-    def __init__(self, unwrapper: Unwrapper, beside: Streams | None = None) -> None:
+    def __init__(self, unwrapper: Unwrapper, log: Streams | None = None) -> None:
         """Remove names and loggers by the patterns of the format files.
 
-        `beside` reads the log of which this file is a companion: both have the same names.
+        `log` reads the log of which this file is a companion: both have the same names.
         """
         self._unwrapper = unwrapper
         self._named = False
         self._logged = False
-        self.prefixes: dict[bytes, str] = {} if beside is None else beside.prefixes
+        self.prefixes: dict[bytes, str] = {} if log is None else log.prefixes
         """The prefix of the lines of a name, if it never changes."""
         self._servers: dict[str, str] = {}
         """Names that belong to servers, with their parts."""
