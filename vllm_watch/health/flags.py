@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 DROP = "(drop)"
 """Replaces the value of a flag that should be removed: `--enforce-eager (drop)`."""
 
-_UP: Mapping[str, str] = {
+_UP: Mapping[str, str] = {  # what a higher value costs
     "max-num-seqs": "each request gets slower when more run in parallel, and the KV cache fills "
     "more",
     "max-num-batched-tokens": "longer steps: more time between the tokens of running requests, "
@@ -25,14 +25,14 @@ _UP: Mapping[str, str] = {
     "tensor-parallel-size": "GPUs exchange data for every layer",
     "data-parallel-size": "each engine holds all weights, and has a KV cache of its own",
 }
-_DOWN: Mapping[str, str] = {
+_DOWN: Mapping[str, str] = {  # what a lower value costs
     "max-num-seqs": "some requests wait that would otherwise start immediately",
     "max-num-batched-tokens": "prompts take more steps: a longer time to the first token",
     "gpu-memory-utilization": "a smaller KV cache, so fewer requests fit",
     "max-model-len": "longer prompts are refused",
     "tensor-parallel-size": "each GPU holds more of the weights",
 }
-_ANY: Mapping[str, str] = {
+_ANY: Mapping[str, str] = {  # what any change costs
     "kv-cache-dtype": "some quality: vLLM's test (April 2026) kept 94 to 99 % of the scores; on "
     "Hopper, versions without its fixes (vLLM issue 23813) lost far more in long contexts. Compare "
     "answers first. It may also be slower if memory is not the limit",
