@@ -91,16 +91,6 @@ def _against(bench: Bench, what: str, costs: dict[str, Cost], name: str, goal: f
     bench.row(what, found, f"{goal:g} ×", ratio <= goal)
 
 
-def _first_frame(command: list[str]) -> float:
-    """Return the seconds until the first frame; ended by its key, a screen keeps its patterns."""
-    screen = Terminal(command)
-    seconds = screen.first_frame() or 60.0
-    screen.key(b"q")
-    screen.drain(1.0)
-    screen.close()
-    return seconds
-
-
 def starting(bench: Bench) -> None:
     """`status` and `--version` against an idle interpreter; first frames."""
     now = time.time()
@@ -130,7 +120,9 @@ def starting(bench: Bench) -> None:
     taken: dict[str, list[float]] = {name: [] for name in screens}
     for _ in range(2 if bench.quick else 7):
         for name, command in screens.items():
-            taken[name].append(_first_frame(command))
+            screen = Terminal(command)
+            taken[name].append(screen.first_frame() or 60.0)
+            screen.close()
     base = sorted(taken["peer"])[len(taken["peer"]) // 2]
     for name, goal in (("small log", 0.9), ("large log", 1.25)):
         seconds = sorted(taken[name])[len(taken[name]) // 2]

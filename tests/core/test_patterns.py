@@ -36,8 +36,6 @@ def test_it_is_compiled_when_it_is_used_first(monkeypatch: pytest.MonkeyPatch) -
         return compiled(text, flags)
 
     monkeypatch.setattr(re, "compile", counted)
-    monkeypatch.setattr(patterns, "known", {})
-    monkeypatch.setattr(patterns, "used", {})
     pattern = lazy(b"x+")
     assert texts == []
     assert pattern.search(b"axx")
@@ -71,35 +69,6 @@ def test_each_pattern_of_the_formats_is_the_same_from_what_is_kept(
     found = compiled(*keys[-1]).search("--ab=123")
     assert found is not None
     assert (found.groupdict(), found.lastgroup) == ({"b": "123"}, "b")
-
-
-def test_patterns_of_libraries_are_made_from_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[tuple[str, int]] = [("(?P<a>x+)|y$", int(re.MULTILINE)), ("[^b-d]*?", 0)]
-    codes = {key: patterns.code_of(*key) for key in texts}
-    monkeypatch.setattr(patterns, "known", {texts[0]: codes[texts[0]]})
-    monkeypatch.setattr(patterns, "used", {})
-    parsed: list[str] = []
-    parser: Any = re._parser.parse  # type: ignore[attr-defined]
-
-    def counted(text: str, flags: int = 0) -> Any:
-        parsed.append(text)
-        return parser(text, flags)
-
-    monkeypatch.setattr("re._parser.parse", counted)
-    standard = re._compiler.compile  # type: ignore[attr-defined]
-    re.purge()
-    with patterns.of_libraries():
-        made = [re.compile(*key) for key in texts]
-        with pytest.raises(re.error):
-            re.compile("(")
-    assert parsed == [texts[1][0], "("]
-    assert list(patterns.used) == texts
-    assert re._compiler.compile is standard  # type: ignore[attr-defined]
-    re.purge()
-    assert made == [re.compile(*key) for key in texts]
-    found = made[0].search("axx")
-    assert found is not None
-    assert found["a"] == "xx"
 
 
 def test_what_cannot_be_compiled_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

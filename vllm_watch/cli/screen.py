@@ -97,21 +97,19 @@ def run(arguments: Arguments) -> int:
     if not browser:
         _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
     gc.disable()  # until all logs have been read once: see LongLived
-    from vllm_watch.core.patterns import of_libraries
+    _import_asyncio()
+    from vllm_watch.health.jobs import Targets
+    from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 
-    with of_libraries():
-        _import_asyncio()
-        from vllm_watch.health.jobs import Targets
-        from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
-
-        app = VllmWatch(
-            ingest,
-            settings,
-            replay=replay,
-            start=start,
-            common_start=arguments.command == "demo",
-            targets=Targets(arguments.target_requests, arguments.target_tokens),
-        )
+    common_start = arguments.command == "demo"
+    app = VllmWatch(
+        ingest,
+        settings,
+        replay=replay,
+        start=start,
+        common_start=common_start,
+        targets=Targets(arguments.target_requests, arguments.target_tokens),
+    )
     app.monitor.store.benchmarks = benchmarks
     try:
         return app.run() or app.return_code or DONE

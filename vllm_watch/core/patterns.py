@@ -3,16 +3,13 @@
 Of 200 patterns a command uses 20. Compiling those took a tenth of `status`, and importing `re`
 half as long again. What `re` compiles a pattern to is kept between starts (`vllm_watch.tables`);
 the interpreter's own `_sre` makes the pattern from it, as `re` does. `re` is imported only for new
-patterns. The patterns that libraries compile while they are imported can be kept, too
-(`of_libraries`).
+patterns.
 """
 
 from __future__ import annotations
 
 import _sre  # type: ignore[import-not-found]
 import marshal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any, AnyStr, TypeAlias, cast
 
@@ -33,46 +30,19 @@ _SPECIAL = {ord(letter): f"\\{letter}" for letter in "()[]{}?*+-|^$\\.&~# \t\n\r
 
 def compiled(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """Return the same as `re.compile`."""
-    return used.get((text, int(flags))) or _made(text, flags, _by_re)
-
-
-def _by_re(text: Any, flags: int) -> re.Pattern[Any]:
-    import re
-
-    return re.compile(text, flags)
-
-
-def _made(text: Any, flags: int, compiler: Callable[..., re.Pattern[Any]]) -> re.Pattern[Any]:
-    """Return a pattern made from what is kept, else by a compiler."""
     key = text, int(flags)
-    code = known.get(key)
-    made = compiler(text, flags) if code is None else _sre.compile(text, *marshal.loads(code))
-    if len(used) >= MOST:
-        used.clear()
-    used[key] = made
-    return cast("re.Pattern[Any]", made)
+    pattern = used.get(key)
+    if pattern is None:
+        if key in known:
+            pattern = _sre.compile(text, *marshal.loads(known[key]))
+        else:
+            import re
 
-
-@contextmanager
-def of_libraries() -> Iterator[None]:
-    """Keep what other code compiles in the meantime, too: Textual compiles 60 patterns."""
-    import re
-
-    within: Any = getattr(re, "_compiler", None)
-    standard = getattr(within, "compile", None)
-    if standard is None:  # another version of Python
-        yield
-        return
-
-    def compiler(text: Any, flags: int = 0) -> Any:
-        plain = type(text) in (str, bytes) and not flags & re.DEBUG
-        return _made(text, flags, standard) if plain else standard(text, flags)
-
-    within.compile = compiler
-    try:
-        yield
-    finally:
-        within.compile = standard
+            pattern = re.compile(text, flags)
+        if len(used) >= MOST:
+            used.clear()
+        used[key] = pattern
+    return pattern
 
 
 def code_of(text: str | bytes, flags: int) -> bytes | None:
