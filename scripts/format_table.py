@@ -32,7 +32,7 @@ def entries() -> Iterator[tuple[str, str, str]]:
 
 def _of(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for form in (table, *table.get("companion", [])):
-        line = "stats line" if form is table else "line after it"
+        line = "stats line" if form is table else "line after a stats line"
         for template in (*form.get("heads", []), *form.get("parts", [])):
             yield line, template
     if table["kind"] == "opaque":
@@ -43,7 +43,7 @@ def _of(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for event in table.get("event", []):
         yield from (("event " + event["kind"], text) for text in _literals(event))
     for known in table.get("known", []):
-        yield from (("without data", text) for text in _literals(known))
+        yield from (("recognised, not read here", text) for text in _literals(known))
     yield from ((what, f"[{name}]") for name, what in _SINGLE.items() if name in table)
 
 

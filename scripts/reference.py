@@ -33,7 +33,8 @@ FINDINGS_TEXT = """\
 Names in `code` are [settings](settings.md). Other names are signals: metrics of the stats line, or
 values that are listed [below](#signals). If a line lacks a value that a rule compares, the rule
 cannot fire there, and its alert ends after `clear_samples` such lines. Values in {braces} are
-filled in from the log. *Explains*: findings whose reason is this one; they are listed only under
+filled in from the log. *Advises*: what is shown if no flag can be computed; otherwise a flag with
+its new value is shown. *Explains*: findings whose reason is this one; they are listed only under
 it. *Source*: where the range comes from; guides and *GPU figures* are explained in
 [How a server is judged](health.md#sources)."""
 TRENDS_TEXT = """\
@@ -49,7 +50,8 @@ Four findings compare a run with its own earlier minutes. Their ranges are in
 - `no-recovery` (warning): after a pause the load came back, but the throughput did not"""
 APPEARS = {
     "engine-silent": "an engine with requests running or waiting writes nothing for "
-    "`stalled_cadences` cadences, at least `stalled_floor_seconds` seconds, while others write",
+    "`stalled_cadences` cadences, at least `stalled_floor_seconds` seconds, while others write. "
+    "While the server is up, its state is then `stalled`; engine-stalled explains this finding",
     "crash-loop": "a server died `crash_loop_deaths` times in a row with the same error, within "
     "`crash_loop_seconds` seconds",
     "slow-start": "a start-up takes longer than `starting_limit_seconds` seconds",
@@ -72,15 +74,14 @@ SIGNALS = {
     "running_share": "running ÷ `--max-num-seqs`",
     "running_step, kv_step": "change of running, of kv_cache_usage, since the line before",
     "rate_share": "generated tokens per second per running request ÷ the run's median of it",
-    "prefill": "prompt tokens per second ÷ (running × the run's median rate per request − "
-    "generated tokens per second): from 1 on, prompts explain why few tokens are generated",
+    "prefill": "prompt tokens per second ÷ missing tokens per second (what the running requests "
+    "usually generate − what they generate now): from 1 on, prompts explain what is missing",
     "swing": "how far throughput swings over the newest `swings_lines` lines ÷ their median",
     "preempted": "requests put back into the queue since the line before, as vLLM counts them; "
     "else by how many running fell while waiting rose by about as much, at `preemption_kv_cache` "
     "or more",
-    "not_filling": "1 if fewer requests run than the server allows, although more could start: "
-    "running is below `far_below_share` of `--max-num-seqs`, or below `--max-num-seqs` and "
-    "unchanged; else 0",
+    "not_filling": "1 if running is below `far_below_share` of `--max-num-seqs`, or below "
+    "`--max-num-seqs` and the same as in the line before; else 0",
     "length_used": "tokens that a request holds on average ÷ `--max-model-len`",
     "draft_acceptance": "accepted ÷ drafted tokens over the newest `draft_lines` lines with drafts",
     "imbalance": "difference of running requests between engines ÷ the allowed difference "
@@ -93,9 +94,9 @@ SIGNALS = {
     "kv_override": "blocks that fit into memory ÷ `--num-gpu-blocks-override`",
     "http_failing": "share of answers with status 500 and above in the last `http_seconds` "
     "seconds; 0 if there are fewer than `http_failed_least` such answers",
-    "http_errors": "the larger of http_failing ÷ `http_failed` and the share of answers with "
-    "status 400 to 499 ÷ `http_refused` (0 if there are fewer than `http_refused_least` such "
-    "answers)",
+    "http_errors": "the larger of http_failing ÷ `http_failed` and (share of answers with status "
+    "400 to 499) ÷ `http_refused`; the second is 0 with fewer than `http_refused_least` such "
+    "answers. From 1 on, one of the two limits is reached",
     "step_ratio": "time of a step without prompts ÷ the usual time at the same batch",
     "budget_share": "share of steps that use 95 % or more of `--max-num-batched-tokens`",
     "prefix_caching, eager, custom_allreduce_off, vision_language": "1 if so, by the start-up "
@@ -272,6 +273,8 @@ def _tests(tests: Iterable[Test], word: str) -> str:
 
 def _level(test: Test) -> str:
     level = f"`{test.level}`" if isinstance(test.level, str) else f"{test.level:g}"
+    if test.level == test.signal:  # one name for two things
+        level = f"the setting {level}"
     if not test.margin:
         return level
     margin = f"`{test.margin}`" if isinstance(test.margin, str) else f"{test.margin:g}"

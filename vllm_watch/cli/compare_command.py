@@ -6,7 +6,7 @@ import sys
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import benchmarks_of, require_logs, say_unmatched, settings_of
-from vllm_watch.cli.parser import PATHS, Arguments, Parser, add_forms, add_marks, add_price
+from vllm_watch.cli.parser import Arguments, Parser, add_forms, add_marks, add_price
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.core.hints import TYPE_CHECKING
@@ -22,7 +22,12 @@ EXAMPLE = (
 
 def declare(command: Parser) -> None:
     """Declare its arguments."""
-    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + PATHS)
+    command.add_argument(
+        "baseline",
+        metavar="BASELINE",
+        help="the run to compare with: one log file, a glob or folder that matches only one, or - "
+        "for standard input",
+    )
     command.add_argument(
         "candidates",
         nargs="+",

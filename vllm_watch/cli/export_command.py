@@ -38,7 +38,8 @@ def declare(command: Parser) -> None:
     instead.add_argument(
         "--iterations",
         action="store_true",
-        help="write iteration details instead of samples: steps of engines, one row per second",
+        help="write steps of engines instead of samples, one row per second (needs lines of "
+        "vLLM's --enable-logging-iteration-details)",
     )
     instead.add_argument(
         "--times",
