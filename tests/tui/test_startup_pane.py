@@ -12,8 +12,17 @@ import pytest
 
 from tests.casefiles import load
 from tests.logs import FIXTURES, at, log_of, read
-from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, until, view_at
-from tests.tui.test_app import dashboard, running, shown, view
+from tests.tui.screens import (
+    SETTINGS,
+    Wall,
+    drawn,
+    monitor_from,
+    monitor_of,
+    replay_app,
+    until,
+    view_at,
+)
+from tests.tui.test_app import dashboard, live, running, shown, view
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.charts import draw_panel
 from vllm_watch.tui.rows import Values
@@ -96,6 +105,24 @@ def test_in_few_rows_code_gives_way_to_the_exception(height: int) -> None:
     drawn = [line.plain.strip() for line in StartupPane().lines(view, 200, height, PALETTE)]
     assert len(drawn) <= height
     assert drawn[-1] == "OSError: [Errno 98] Address already in use"
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, "starting"), (25, "ended")])
+async def test_a_saved_log_that_stops_in_its_start_up_is_given_up_after_a_day(
+    hours: int, state: str, tmp_path: Path
+) -> None:
+    """By the setting `watch.start_lost_after_hours`; a start-up may be silent for long."""
+    log = tmp_path / log_of("h100_optimised").name
+    lines = log_of("h100_optimised").read_text(encoding="utf-8").splitlines(keepends=True)
+    log.write_text("".join(lines[:10]), encoding="utf-8")
+    written = at("08:52:40")
+    os.utime(log, (written, written))
+    app = live(Wall(written + hours * 3600.0), log)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.timeline.saved_end is not None and drawn(app))
+        dashboard(app).draw()
+        (row,) = view(app).rows
+        assert row.state.name == state
 
 
 async def test_a_replay_that_has_ended_shows_a_failed_start(tmp_path: Path) -> None:

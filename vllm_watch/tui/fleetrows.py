@@ -113,14 +113,18 @@ class FleetRows:
         self, server: Server, timeline: Timeline, version: object, kept: KeptRow | None
     ) -> KeptRow:
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
-        after = monitor.settings.watch.saved_after_seconds
-        saved = (live or timeline.at_end) and server.saved(timeline.now(), after)
-        row = make_row(monitor, server, moment, live=live, saved=saved)
+        watch, now = monitor.settings.watch, timeline.now()
+        saved = (live or timeline.at_end) and server.saved(now, watch.saved_after_seconds)
+        # Shown at their ends, logs have no silence: old ones are judged as in a summary.
+        lost_after = watch.start_lost_after_hours * 3600.0
+        watched = live and not (timeline.saved_end is not None and server.saved(now, lost_after))
+        row = make_row(monitor, server, moment, live=watched, saved=saved)
         if kept is None or _names(row) != _names(kept.row):
             self.names_revision += 1
         elif kept.version == version and row.same(kept.row):
             row = replace(row, serial=kept.row.serial)
-        until = monitor.recent.until(server) if live else -math.inf
+        never = math.inf if live else -math.inf
+        until = monitor.recent.until(server) if watched else never
         return _counted(version, until, row)
 
 
