@@ -25,7 +25,7 @@ from tests.tui.screens import (
 from tests.tui.test_app import dashboard, live, running, shown, view
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.charts import draw_panel
-from vllm_watch.tui.rows import Values
+from vllm_watch.tui.rows import Rows, Values
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
@@ -207,6 +207,17 @@ def test_a_ready_server_without_stats_is_not_launching(quiet_ready: Path) -> Non
     assert verdict.words[0] == "all well: 1 server ready"
     figures = Hero(SETTINGS.health)._figures(view, view.servers[0], 100, PALETTE)
     assert [line.plain.strip() for line in figures] == ["", "", "no stats line yet", ""]
+
+
+def test_the_verdict_names_no_figures_that_the_log_lacks() -> None:
+    """A run of `LLM` without a server shows its progress, but neither rates nor a queue."""
+    view = view_at(monitor_of("h100_optimised"), "08:55:00")
+    (row,) = view.servers
+    blank = Rows([replace(row, values=Values())], row.moment)
+    verdict = verdict_of(replace(view, rows=blank, total_tps=None))
+    assert row.state.name == "busy"
+    assert verdict is not None
+    assert verdict.words[0] == "all well: 1 server"
 
 
 def test_a_ready_server_without_stats_shows_its_answers(quiet_ready: Path) -> None:

@@ -111,12 +111,14 @@ def _all_well(view: ScreenView) -> Verdict:
         return Verdict("■", "muted", (f"nothing runs: {counted(len(servers), 'server')}",))
     facts = [counted(len(work), "server")]
     if any(row.state.name == "busy" for row in work):
-        facts.append(f"{short_rate(view.total_tps)} tok/s")
+        if view.total_tps is not None:
+            facts.append(f"{short_rate(view.total_tps)} tok/s")
         kv = [v for row in work if (v := row.values.kv_cache_usage) is not None]
         if kv:
             facts.append(f"KV {percent_range(min(kv), max(kv))}")
-        waiting = sum(row.values.waiting or 0 for row in work)
-        facts.append(f"{waiting:,.0f} waiting" if waiting else "none waits")
+        waiting = [v for row in work if (v := row.values.waiting) is not None]
+        if waiting:
+            facts.append(f"{sum(waiting):,.0f} waiting" if any(waiting) else "none waits")
     else:
         idle = any(row.state.name == "idle" for row in work)
         facts[0] += " idle" if idle else " ready"
