@@ -18,12 +18,18 @@ _LESS = ((" unexpectedly", ""), ("engine core", "engine"))
 _LOG_ENDS = ("the log just ends", "log ends")
 
 
-def has_errors(run: Run, time: float) -> bool:
-    """Return whether there is an error to read in a run up to `time`."""
-    return any(
-        moment.event.kind in SHOWN_ERRORS and (at is None or at <= time)
+def errors_of(run: Run, until: float) -> list[tuple[float | None, Moment]]:
+    """Return the errors of a run up to a moment, with their times, as they are in the log."""
+    return [
+        (at, moment)
         for at, moment in run.placed()
-    )
+        if moment.event.kind in SHOWN_ERRORS and (at is None or at <= until)
+    ]
+
+
+def by_time(errors: list[tuple[float | None, Moment]]) -> list[tuple[float | None, Moment]]:
+    """Return errors in the order of their times, those without one first."""
+    return sorted(errors, key=lambda placed: placed[0] or 0.0)
 
 
 def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
@@ -34,11 +40,10 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     """
     if state.name not in FAILED:
         return ()
-    placed = [(at, moment) for at, moment in run.placed() if moment.event.kind in SHOWN_ERRORS]
     clear: dict[str, None] = {}
     vague: dict[str, None] = {}
-    for at, moment in sorted(placed, key=lambda one: one[0] or 0.0):
-        if len(clear) == MOST_ERRORS or (at is not None and at > time):
+    for _, moment in by_time(errors_of(run, time)):
+        if len(clear) == MOST_ERRORS:
             break
         line = _error_line(moment)
         below = line is not None and moment.event.kind != "traceback"
@@ -90,8 +95,8 @@ def _apart(why: str) -> tuple[list[str], str]:
 
 def _said(why: str, run: Run, time: float) -> str:
     """Return the words that a format file takes from the line with the reason, empty if none."""
-    for at, moment in run.placed():
-        event = moment.event
-        if event.kind in SHOWN_ERRORS and (at is None or at <= time) and why in event.text:
-            return str(event.fields.get("error") or event.fields.get("reason") or "")
-    return ""
+    told = (moment.event for _, moment in errors_of(run, time) if why in moment.event.text)
+    event = next(told, None)
+    return (
+        "" if event is None else str(event.fields.get("error") or event.fields.get("reason") or "")
+    )

@@ -21,7 +21,7 @@ from vllm_watch.tui.cardfacts import Facts, card_facts
 from vllm_watch.tui.charttable import CHART_BY_NAME, charts_of
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.drawings import Drawings
-from vllm_watch.tui.endings import has_errors
+from vllm_watch.tui.endings import errors_of
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
@@ -238,7 +238,7 @@ class ViewMaker:
             )
             since = row.moment if row.state.since is None else row.state.since
             startup = startup_view(run, row.moment, self._tz, since if over else None)
-            self._facts = key, (facts, has_errors(run, row.moment), startup)
+            self._facts = key, (facts, bool(errors_of(run, row.moment)), startup)
         return self._facts[1]
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:

@@ -14,9 +14,9 @@ from textual.widgets import Static
 
 from vllm_watch.core.figures import clock
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.reasons import SHOWN_ERRORS
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
+from vllm_watch.tui.endings import by_time, errors_of
 from vllm_watch.tui.screens.modal import Overlay
 
 MOST_LINES = 600
@@ -55,14 +55,13 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     """
     known = refusals_of(run, until)
     lines = [f"refused: {refusal_words(one, run.configuration)}" for one in known]
-    for at, moment in sorted(run.placed(), key=lambda placed: placed[0] or 0.0):
+    for at, moment in by_time(errors_of(run, until)):
         event = moment.event
-        if event.kind in SHOWN_ERRORS and (at is None or at <= until):
-            where = ".err" if event.twin else ".log"
-            about = "~" if event.time is None else " "
-            first, *rest = event.text.split("\n")
-            lines.append(f"{about}{clock(at, tz)}  {where}  {first}")
-            lines += [f"{INDENT}{line}" for line in (*rest, *moment.lines)]
+        where = ".err" if event.twin else ".log"
+        about = "~" if event.time is None else " "
+        first, *rest = event.text.split("\n")
+        lines.append(f"{about}{clock(at, tz)}  {where}  {first}")
+        lines += [f"{INDENT}{line}" for line in (*rest, *moment.lines)]
     return "\n".join(lines[:MOST_LINES])
 
 

@@ -130,11 +130,9 @@ class StartupPane(Framed):
         if not startup.phases and not startup.errors:
             words = SILENT if startup.ready else ("nothing has been written yet",)
             lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
-        return (
-            lines
-            if startup.errors
-            else lines + self._tail(view, width, height - len(lines), palette)
-        )
+        if not startup.errors:
+            lines += self._tail(view, width, height - len(lines), palette)
+        return lines
 
     def _tail(self, view: ScreenView, width: int, room: int, palette: dict[str, str]) -> list[Text]:
         """Return the newest lines of the log, in at most `room` rows with their title."""
