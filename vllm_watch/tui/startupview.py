@@ -26,8 +26,6 @@ class StartupView:
     """Of each phase: its name, its seconds, and whether it continues."""
     errors: tuple[str, ...]
     """Lines of its errors, the first one first."""
-    begun: float | None
-    """When its first line was written, in the log's own clock."""
     over: bool
     """True if the start-up will not continue."""
     ready: bool
@@ -62,9 +60,7 @@ def startup_view(run: Run, time: float, tz: tzinfo, ended: float | None) -> Star
         phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
     to_come = () if over or ready else phases_to_come(run, [name for name, *_ in phases])
-    return StartupView(
-        tuple(phases), tuple(filter(None, errors)), run.first_stamp, over, ready, to_come
-    )
+    return StartupView(tuple(phases), tuple(filter(None, errors)), over, ready, to_come)
 
 
 def shorter(lines: list[str]) -> list[str]:
