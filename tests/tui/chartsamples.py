@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_panel
+from vllm_watch.tui.charts import ChartSpec, Line, Mark, draw_panel
 from vllm_watch.tui.charts.thin import thin
 from vllm_watch.tui.charts.title import title_pieces
 
@@ -19,8 +19,6 @@ START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
 PALETTE = {
     "primary": "#7dcfff",
     "secondary": "#e0af68",
-    "limit": "#565f89",
-    "band": "#1f2a3a",
     "axis": "#3b4261",
     "text": "#c0caf5",
     "muted": "#737aa2",
@@ -69,7 +67,5 @@ RISING: list[float | None] = [50.0 * index for index in range(91)]
 FULL = spec(
     line(RISING),
     line([800.0 + index % 7 for index in range(91)], "prompt", "secondary", "dots"),
-    band=Band(1000, 2000),
-    limits=(Limit(4000, "max_num_seqs"),),
     marks=(Mark(START + 450, "warning", "▲"), Mark(START + 900, "critical", "✖")),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import threading
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from rich.text import Text
 
 from tests.tui.chartsamples import (
     FULL,
@@ -28,15 +26,12 @@ from tests.tui.chartsamples import (
     rows,
     spec,
 )
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, draw, draw_panel
-
-LIMIT = "⠁⠂⠄⡀"
-"""What limits are drawn with."""
+from vllm_watch.tui.charts import ChartSpec, Line, draw, draw_panel
 
 
 def braille(text: str) -> int:
-    """Count the cells of lines; single dots are limits, or the end of a line."""
-    return sum(0x2800 < ord(glyph) < 0x2900 and glyph not in LIMIT for glyph in text)
+    """Count the cells of lines."""
+    return sum(0x2800 < ord(glyph) < 0x2900 for glyph in text)
 
 
 # ---------------------------------------------------------------- sizes
@@ -117,57 +112,12 @@ def test_a_line_is_drawn_in_the_row_of_its_label(height: int) -> None:
 
 
 @pytest.mark.parametrize("height", range(6, 21))
-def test_the_kv_chart_holds_together(height: int) -> None:
-    """Band, limit and curve of values that were worked out by hand for every height."""
-    chart = spec(line([99.0] * 91, ""), y_max=100.0, band=Band(30, 70), limits=(Limit(80, "high"),))
-    text = drawn(chart, 60, height)
-    lines = rows(chart, 60, height)
-    places = labelled(lines)
-    axis, hundred = places[0.0], places[100.0]
-    assert rows_drawn(lines) == {hundred}
-
-    def place(value: float) -> float:
-        """Where a value lies, in rows from the top; the middle of row n is n + 0.5."""
-        return axis + 0.5 - value / 100 * (axis - hundred)
-
-    edges = tinted(text, 63, 21)
-    shared = int(place(70)) == int(place(80))  # the limit's dots take the row
-    assert edges[0] == pytest.approx(place(70), abs=0.5 if shared else 1 / 16 + 1e-9)
-    assert edges[1] == pytest.approx(place(30), abs=1 / 16 + 1e-9)
-    limits = [row for row, each in enumerate(lines) if "high 80" in each]
-    assert len(limits) == 1
-    assert abs(limits[0] + 0.5 - place(80)) <= 0.5
-    assert any("healthy 30–70" in each for each in lines) == (height > 6)
-
-
-def tinted(text: Text, width: int, column: int) -> tuple[float, float]:
-    """Return where the band begins and ends in one column, in rows from the top."""
-    top, bottom = math.inf, -math.inf
-    for row, each in enumerate(text.plain.split("\n")):
-        at = row * (width + 1) + column
-        style = " ".join(str(span.style) for span in text.spans if span.start <= at < span.end)
-        eighths = max(0, " ▁▂▃▄▅▆▇█".find(each[column]))
-        if "on #1f2a3a" in style:
-            top, bottom = min(top, row), max(bottom, row + 1)
-        elif "reverse #1f2a3a" in style:
-            top, bottom = min(top, row), max(bottom, row + 1 - eighths / 8)
-        elif "#1f2a3a" in style:
-            top, bottom = min(top, row + 1 - eighths / 8), max(bottom, row + 1)
-    return top, bottom
-
-
-@pytest.mark.parametrize("height", range(6, 21))
 def test_zero_lies_on_the_axis_and_next_to_it_nothing_does(height: int) -> None:
     for marker in ("line", "dots"):
         lines = rows(spec(line([0.0] * 91, marker=marker), line([900.0] * 91, "b")), 60, height)
         assert lines[-2].startswith("   0┼")
         assert braille(lines[-2]) >= 35
         assert braille(lines[-3]) == 0
-
-
-def test_nothing_is_tinted_but_the_band() -> None:
-    text = drawn(replace(FULL, band=None, marks=()), 60, 12)
-    assert not any(" on " in f" {span.style}" for span in text.spans)
 
 
 def test_an_empty_chart_says_so() -> None:
@@ -213,36 +163,6 @@ def test_a_gap_is_empty() -> None:
         assert set(range(29)) | set(range(61, 89)) <= columns
 
 
-@pytest.mark.parametrize(
-    ("limit", "seen"), [(4500.0, True), (17_000.0, True), (19_000.0, False), (NAN, False)]
-)
-def test_a_limit_in_reach_stretches_the_scale(limit: float, seen: bool) -> None:
-    lines = rows(spec(line(RISING), limits=(Limit(limit, ""),)), 60, 12)
-    assert bool(set(LIMIT) & {each[7] for each in lines[1:-2]}) == seen
-
-
-def test_limit_and_band_are_named_where_they_lie_behind_the_data() -> None:
-    chart = spec(
-        line([50.0] * 91, ""), y_max=100, band=Band(30, 70), limits=(Limit(80, "high"),), title="KV"
-    )
-    lines = rows(chart, 60, 15)
-    limit = next(each for each in lines if each.startswith("  75┤") or " high 80 " in each)
-    assert limit[5:].rstrip().endswith("high 80")
-    assert set(limit[5:].replace("high 80", "").strip()) <= set(LIMIT) | {" "}
-    assert any("healthy 30–70" in each for each in lines)
-    assert max(map(braille, lines)) == 55
-
-
-def test_a_limit_at_which_the_data_stays_is_named_beside_it() -> None:
-    chart = spec(line([512.0] * 91), limits=(Limit(512, "max_num_seqs|limit"),))
-    for width, words in ((60, "max_num_seqs 512"), (40, "limit 512")):
-        lines = rows(chart, width, 12)
-        drawn = next(row for row, each in enumerate(lines[1:-2], 1) if braille(each))
-        named = next(row for row, each in enumerate(lines) if words in each)
-        assert abs(named - drawn) == 1
-        assert braille(lines[drawn]) >= width - 6
-
-
 def test_series_differ_without_colour() -> None:
     first, second = (
         rows(spec(line([50.0] * 91, "x", "primary", marker)), 60, 12) for marker in ("line", "dots")
@@ -276,7 +196,7 @@ def test_an_empty_palette_takes_the_terminals_colours() -> None:
 POISON = """
 import math
 from datetime import UTC
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line
+from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.charts.draw import draw_curves
 nan, inf = math.nan, math.inf
 bad = [1.0, nan, None, inf, -inf, 1e308, -1e308, 5.0, nan, 2.0]
@@ -287,8 +207,7 @@ for values in (bad, [nan] * 10, [None] * 10, bad * 50):
                  Line("b", each, values, "secondary", "dots", nan))
         for odd in (nan, inf, -inf, 5.0):
             for start, end in ((0.0, 10.0), (odd, 10.0), (0.0, odd), (10.0, 0.0), (1e300, 1e308)):
-                chart = ChartSpec("t", "u", start, end, lines, Band(odd, odd + 1),
-                    (Limit(odd, "l"),), (), odd, odd)
+                chart = ChartSpec("t", "u", start, end, lines, y_max=odd, cursor=odd)
                 for size in ((40, 6), (20, 2)):
                     draw_curves(chart, *size, {}, UTC)
 print("alive")

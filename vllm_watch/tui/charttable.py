@@ -10,7 +10,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import GIB
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
-from vllm_watch.tui.charts.frame import LIMIT_REACH
+from vllm_watch.tui.charts.panel import LIMIT_REACH
 from vllm_watch.tui.chartscope import ChartScope, batch_limit
 from vllm_watch.tui.chartsources import (
     Lines,

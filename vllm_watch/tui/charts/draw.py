@@ -6,20 +6,14 @@ from math import isfinite
 from threading import Lock
 
 from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.frame import DOTS, GUTTER, Frame, frame_for
-from vllm_watch.tui.charts.layers import (
-    draw_axes,
-    draw_band,
-    draw_cursor,
-    draw_limit,
-    draw_lines,
-)
-from vllm_watch.tui.charts.raster import Raster, raster_from_lines
+from vllm_watch.tui.charts.raster import Raster, dashed, glyph_at, raster_from_lines
+from vllm_watch.tui.charts.shades import Palette
 from vllm_watch.tui.charts.thin import Polyline, thin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import tzinfo
 
     from vllm_watch.tui.charts.spec import ChartSpec
@@ -30,13 +24,11 @@ LONE_DOTS = 1.0
 """Half the length, in dots, of the dash that stands for a single sample."""
 
 
-def draw_curves(
-    spec: ChartSpec, width: int, height: int, palette: Mapping[str, str], tz: tzinfo
-) -> Canvas:
+def draw_curves(spec: ChartSpec, width: int, height: int, palette: Palette, tz: tzinfo) -> Canvas:
     """Return the curves of a chart as cells: labels, plot and, in the last row, the time axis.
 
-    ``palette`` maps roles to ``#rrggbb``; a missing role takes the terminal's own colour. The
-    layers are drawn from front to back: each uses the cells left free.
+    ``palette`` maps roles to ``#rrggbb``; a missing role takes the terminal's own colour. Lines,
+    axes and cursor are drawn in this order: each uses the cells left free.
     """
     canvas = Canvas(width, height)
     columns = width - GUTTER
@@ -45,15 +37,48 @@ def draw_curves(
         for line in spec.lines
     ]
     frame = frame_for(spec, polylines, width, height)
-    draw_lines(canvas, frame, spec, _rasters(frame, polylines), palette)
-    draw_axes(canvas, frame, palette, tz)
+    _lines(canvas, frame, spec, _rasters(frame, polylines), palette)
+    _axes(canvas, frame, palette, tz)
     if spec.cursor is not None:
-        draw_cursor(canvas, frame, spec.cursor, palette)
-    for limit in spec.limits:
-        draw_limit(canvas, frame, limit, palette)
-    if spec.band is not None:
-        draw_band(canvas, frame, spec.band, palette)
+        _cursor(canvas, frame, spec.cursor, palette)
     return canvas
+
+
+def _lines(
+    canvas: Canvas, frame: Frame, spec: ChartSpec, rasters: list[Raster], palette: Palette
+) -> None:
+    """Draw the series, the first one on top."""
+    shapes = [
+        (dashed(raster) if line.marker == "dots" else raster, palette.get(line.role, ""))
+        for line, raster in zip(spec.lines, rasters, strict=True)
+    ]
+    for shape, ink in reversed(shapes):
+        for row in range(frame.rows + 1):
+            for column in range(frame.columns):
+                if glyph := glyph_at(shape, row, column):
+                    canvas.put(row, GUTTER + column, glyph, ink)
+
+
+def _axes(canvas: Canvas, frame: Frame, palette: Palette, tz: tzinfo) -> None:
+    """Draw the labels, and the time axis with its ticks."""
+    line_ink, labels = palette.get("axis", ""), frame.labels()
+    for row in range(frame.rows):
+        canvas.put(row, GUTTER - 1, "┤" if row in labels else "│", line_ink)
+    canvas.put(frame.rows, GUTTER - 1, "┼", line_ink)
+    for row, label in labels.items():
+        canvas.write(row, 0, label.rjust(GUTTER - 1), palette.get("muted", ""))
+    for tick in clock_ticks(frame.start, frame.end, frame.columns, tz):
+        canvas.fill(frame.rows, GUTTER + frame.column(tick.time), "┬", line_ink)
+    for column in range(frame.columns):
+        canvas.fill(frame.rows, GUTTER + column, "─", line_ink)
+
+
+def _cursor(canvas: Canvas, frame: Frame, cursor: float, palette: Palette) -> None:
+    """Draw the vertical cursor behind the lines."""
+    if frame.inside(cursor):
+        for row in range(frame.rows):
+            column = GUTTER + frame.column(cursor)
+            canvas.fill(row, column, "│", palette.get("cursor", ""))
 
 
 def _rasters(frame: Frame, polylines: list[list[Polyline]]) -> list[Raster]:

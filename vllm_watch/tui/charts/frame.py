@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 
 GUTTER = LABEL_CELLS + 1
 """Columns left of the plot: the labels and the axis; fixed, so that charts align."""
-LIMIT_REACH = 4.0
-"""A limit up to this many times the data's maximum extends the scale to be visible."""
 DOTS = 4
 """Braille dots in a cell's height; half as many in its width."""
-EIGHTHS = 8
-"""Steps into which block characters divide a cell's height."""
 HAIR = 0.01
 """The middle of a row lies between two dots; this offset makes rounding choose the upper one."""
 
@@ -50,17 +46,9 @@ class Frame:
         dots = DOTS * (self.scale.height(value) + 0.5) + HAIR
         return min(dots, DOTS * (self.rows + 1) - HAIR)
 
-    def eighths(self, value: float) -> int:
-        """Return the height of a value in eighths of a row above the lower rim of the axis' row."""
-        return round(EIGHTHS * (self.scale.height(value) + 0.5))
-
     def column(self, time: float) -> int:
         """Return the column of a time, the nearest one if it is outside."""
         return min(self.columns - 1, max(0, int(self.dot_x(time)) // 2))
-
-    def row(self, value: float) -> int:
-        """Return the row where a line at a value is drawn, from the top; ``rows`` is the axis."""
-        return self.rows - int(self.dot_y(value)) // DOTS
 
     def labels(self) -> dict[int, str]:
         """Return the labels of the value axis by row."""
@@ -81,6 +69,5 @@ def frame_for(spec: ChartSpec, polylines: list[list[Polyline]], width: int, heig
         peak = max(
             (value for line in polylines for polyline in line for _, value in polyline), default=0.0
         )
-        near = [limit.value for limit in spec.limits if 0 < limit.value <= LIMIT_REACH * peak]
-        scale = scale_above(max([peak, *near]), rows)
+        scale = scale_above(peak, rows)
     return Frame(width - GUTTER, rows, spec.start, spec.end, scale)

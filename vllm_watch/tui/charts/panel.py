@@ -12,7 +12,6 @@ from vllm_watch.core.ticks import LABEL_CELLS, axis_label, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.draw import draw_curves
 from vllm_watch.tui.charts.fills import fill, stack
-from vllm_watch.tui.charts.frame import LIMIT_REACH
 from vllm_watch.tui.charts.notes import has_notes, write_clock, write_notes
 from vllm_watch.tui.charts.plot import (
     Plot,
@@ -36,6 +35,8 @@ GUTTER = LABEL_CELLS + 2
 """Cells left of the plot: the frame, the labels and a blank."""
 MIN_WIDTH, MIN_HEIGHT = 24, 4
 """Below this height a panel has only its title."""
+LIMIT_REACH = 4.0
+"""A limit up to this many times the data's maximum extends the scale to be visible."""
 NOTED_HEIGHT = 9
 """From this height on, there is a row below the plot for words."""
 
