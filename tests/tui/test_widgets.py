@@ -45,7 +45,7 @@ PANES: dict[str, Callable[[], Pane]] = {
     "events": EventList,
     "keys": KeyLine,
     "verdict": VerdictLine,
-    "startup": StartupPane,
+    "startup": lambda: StartupPane(lambda _: ()),
     "hero": lambda: Hero(SETTINGS.health),
     **{
         f"chart-{name}": lambda name=name: ChartPane(name)  # type: ignore[misc]
@@ -73,6 +73,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pane, ScreenView, tuple[i
         monkeypatch.setattr(kind, "app", app)
         monkeypatch.setattr(kind, "rich_style", Style.null())
         monkeypatch.setattr(kind, "refresh", lambda *_: None)
+        monkeypatch.setattr(StartupPane, "_read", lambda *_: None)
         monkeypatch.setattr(kind, "screen", SimpleNamespace(active_bindings=bindings))
         monkeypatch.setattr(pane_module, "palette_of", lambda _app: PALETTE)
         pane.show(view)

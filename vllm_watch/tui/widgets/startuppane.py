@@ -44,7 +44,7 @@ class StartupPane(Framed):
     TITLE = "Start-up"
     KEY = "errors"
 
-    def __init__(self, newest: NewestLines | None = None, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, newest: NewestLines, *, id: str | None = None) -> None:  # noqa: A002
         """Show the newest lines that `newest` reads; it is called in a thread."""
         super().__init__(id=id)
         self._newest = newest
@@ -62,7 +62,7 @@ class StartupPane(Framed):
         """Show another view, and read the log again if it may have more lines."""
         super().show(view)
         row, startup = view.selected_row, view.startup
-        if self._newest is None or row is None or startup is None or startup.errors:
+        if row is None or startup is None or startup.errors:
             return
         asked = row.source, row.moment // _LOG_SECONDS
         if self.display and not self._reads and asked != self._asked:
@@ -107,8 +107,6 @@ class StartupPane(Framed):
         longest = max((seconds for _, seconds, _ in startup.phases), default=0.0)
         scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
         room = max(4, width - _LABEL - _TIME - 3)
-        roomy = height > 2 * count and not startup.errors and self._newest is None
-        apart = [Text("")] if roomy else []
         for name, seconds, lasts in startup.phases:
             line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
             cells = max(1, round(seconds / scale * room))
@@ -116,10 +114,10 @@ class StartupPane(Framed):
             line.append(f" {phase_time(seconds)}", style=palette["muted"])
             if lasts:
                 line.append(" …", style=palette["note"])
-            lines += [line, *apart]
+            lines.append(line)
         for index, name in enumerate(startup.next):
             then = "usually next" if not index else ""
-            lines += [Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]), *apart]
+            lines.append(Text(f"  {name:<{_LABEL}}{then}", style=palette["muted"]))
         if startup.errors and lines:
             lines.append(Text(""))
         for error in fitted(startup.errors, height - len(lines)):
