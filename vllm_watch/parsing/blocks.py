@@ -16,8 +16,8 @@ from vllm_watch.core.records import Amendment
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
 from vllm_watch.parsing.shapes import Shape
 from vllm_watch.parsing.sieve import Gaps, Sieve, Usual
-from vllm_watch.parsing.skippedlines import STAMP_LENGTH
 from vllm_watch.parsing.tablemaker import TableMaker
+from vllm_watch.parsing.timestamps import STAMP_LENGTH
 from vllm_watch.parsing.tracebacks import TRACEBACK
 from vllm_watch.parsing.wrappers import Unwrapper
 

@@ -13,19 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
-from vllm_watch.parsing.lineforms import view_of
+from vllm_watch.parsing.lineforms import Ints, view_of
+from vllm_watch.parsing.timestamps import STAMP_LENGTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 LONGEST_RUN = 8
 """Most digits in a row that are read here; vLLM writes no more, except for totals."""
 EXACT_DIGITS = 15
 """Most digits of a number: as an integer it is exact, and so is its division by a power of ten."""
 _DIGITS = b"0123456789"
-_STAMP_SIZE = len("11-23 09:05:08")
 _MONTHS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 """Days of each month, from 1 on; February 29 is left to the calendar."""
 _TENS = 10.0 ** np.arange(20)
@@ -122,7 +120,7 @@ class Layout:
         columns = self._columns(numbers, sizes)
         if columns is None:
             return None
-        stamps = view_of(text)(_STAMP_SIZE)[starts[:, self._stamp]].tobytes()
+        stamps = view_of(text)(STAMP_LENGTH)[starts[:, self._stamp]].tobytes()
         engines = None if self._engine < 0 else array("q", numbers[:, self._engine].tobytes())
         return Rows(count, stamps, engines, columns)
 

@@ -11,9 +11,8 @@ from vllm_watch.core.hints import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
-
+Ints: TypeAlias = "NDArray[np.int64]"
+Flags: TypeAlias = "NDArray[np.bool_]"
 IPV4, IPV6 = 22, 46
 """Most bytes of an address and port."""
 MOST_TEXTS = 8

@@ -20,10 +20,10 @@ from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.requestlines import RequestLines
 from vllm_watch.parsing.scan import Scan, Walk
-from vllm_watch.parsing.skippedlines import STAMP_LENGTH, DullLines, Place
+from vllm_watch.parsing.skippedlines import DullLines, Place
 from vllm_watch.parsing.statsheads import StatsHeads
 from vllm_watch.parsing.text import LONGEST_MESSAGE, STATS_LIKE, segment_end, shown, without_escapes
-from vllm_watch.parsing.timestamps import StampClock, Zone
+from vllm_watch.parsing.timestamps import STAMP_LENGTH, StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.parsing.digitruns import Layout, Metric, Rows, Run
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
-from vllm_watch.parsing.skippedlines import STAMP_LENGTH, Place
+from vllm_watch.parsing.skippedlines import Place
+from vllm_watch.parsing.timestamps import STAMP_LENGTH
 
 _DIGITS = lazy(rb"\d+")
 _MOST_DIGITS = 15

@@ -19,14 +19,20 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.access import AccessCounter, Answer
-from vllm_watch.parsing.lineforms import IPV4, IPV6, WORD, Form, foreign_in, pieces_of, view_of
+from vllm_watch.parsing.lineforms import (
+    IPV4,
+    IPV6,
+    WORD,
+    Form,
+    Ints,
+    foreign_in,
+    pieces_of,
+    view_of,
+)
 from vllm_watch.parsing.text import ZEROS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
 
 MOST_FORMS = 12
 """Most forms of lines known at the same time."""

@@ -15,7 +15,6 @@ from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.text import ZEROS, without_escapes
 
-STAMP_LENGTH = len(b"11-23 09:05:08")
 LONGEST = 512
 """Most bytes of a remembered line: long lines rarely repeat."""
 MOST = 4_096

@@ -11,8 +11,8 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.parts import Parts
-from vllm_watch.parsing.skippedlines import STAMP_LENGTH
 from vllm_watch.parsing.text import LONGEST_MESSAGE, ZEROS
+from vllm_watch.parsing.timestamps import STAMP_LENGTH
 
 MOST_HEADS = 64
 """Most heads remembered of one log: each of its API servers has a few."""

@@ -40,7 +40,7 @@ OFFSET_TOLERANCE = 120.0
 _LEAP_YEARS_BACK = 8
 MANY_STAMPS = 64
 """Fewest stamps that are read faster as columns than one by one."""
-_LENGTH = len(b"11-23 09:05:08")
+STAMP_LENGTH = len(b"11-23 09:05:08")
 MOST_HOURS = 64
 """Most hours whose beginnings are cached."""
 
@@ -74,8 +74,8 @@ def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | No
     first = next(stamp_ends(head), None)
     newest = max(stamp_ends(tail), default=None)
     return (
-        None if first is None else head[first - _LENGTH : first],
-        None if newest is None else tail[newest - _LENGTH : newest],
+        None if first is None else head[first - STAMP_LENGTH : first],
+        None if newest is None else tail[newest - STAMP_LENGTH : newest],
     )
 
 
@@ -218,25 +218,25 @@ class StampClock:
 
     def resolve_row(self, stamps: bytes) -> list[float | None]:
         """Return the same for stamps one after the other; many of them one hour at a time."""
-        count = len(stamps) // _LENGTH
+        count = len(stamps) // STAMP_LENGTH
         if count < MANY_STAMPS:
-            each = range(0, len(stamps), _LENGTH)
-            return [self.resolve(stamps[at : at + _LENGTH]) for at in each]
+            each = range(0, len(stamps), STAMP_LENGTH)
+            return [self.resolve(stamps[at : at + STAMP_LENGTH]) for at in each]
         import numpy as np  # only large blocks have so many, and these need it anyway
 
-        text = np.frombuffer(stamps, np.uint8).reshape(count, _LENGTH)
-        hours = np.ndarray((count,), "<u8", stamps, strides=(_LENGTH,))
+        text = np.frombuffer(stamps, np.uint8).reshape(count, STAMP_LENGTH)
+        hours = np.ndarray((count,), "<u8", stamps, strides=(STAMP_LENGTH,))
         digits = text[:, [9, 10, 12, 13]] - 48.0
         seconds = digits @ np.array([600.0, 60.0, 10.0, 1.0])
         ends = [*(np.flatnonzero(np.diff(hours)) + 1).tolist(), count]
         times: list[float | None] = []
         for start, end in zip([0, *ends], ends, strict=False):
-            stamp = stamps[start * _LENGTH : (start + 1) * _LENGTH]
+            stamp = stamps[start * STAMP_LENGTH : (start + 1) * STAMP_LENGTH]
             first = self.resolve(stamp)
             known = self._hours.get(stamp[:8])
             if first is None or known is None or known[0] != known[1]:  # or the hour occurs twice
-                rest = range((start + 1) * _LENGTH, end * _LENGTH, _LENGTH)
-                times += [first, *(self.resolve(stamps[at : at + _LENGTH]) for at in rest)]
+                rest = range((start + 1) * STAMP_LENGTH, end * STAMP_LENGTH, STAMP_LENGTH)
+                times += [first, *(self.resolve(stamps[at : at + STAMP_LENGTH]) for at in rest)]
                 continue
             some = known[0] + seconds[start:end]
             self.reached(some.max().item())

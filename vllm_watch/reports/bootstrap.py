@@ -25,9 +25,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.reports.frames import Numbers
 
 REPLICATES = 2_000
 """Resamples; the standard error of a standard error is then below 2 %."""
@@ -40,8 +40,6 @@ _WIDEST = 20.0
 """Largest logarithm of a factor, so that the factor stays finite."""
 _LEAST_BLOCKS = 3
 """The longest block is a third of the samples: fewer blocks give no result."""
-
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
