@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.logs import log_of
 from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event
-from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader
+from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES, TracebackReader
 
 SHORT = b"""\
 Traceback (most recent call last):
@@ -95,9 +95,11 @@ def test_two_of_them_are_two_events() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        b"  " + TRACEBACK + b"\nOSError: x\n",
-        b"text " + TRACEBACK + b"\nOSError: x\n",
-        b"(EngineCore pid=1) WARNING 11-23 08:49:49 [import_utils.py:408] " + TRACEBACK + b"\n",
+        b"  " + TRACEBACK_BYTES + b"\nOSError: x\n",
+        b"text " + TRACEBACK_BYTES + b"\nOSError: x\n",
+        b"(EngineCore pid=1) WARNING 11-23 08:49:49 [import_utils.py:408] "
+        + TRACEBACK_BYTES
+        + b"\n",
     ],
 )
 def test_only_at_column_0_and_without_envelope_is_it_the_process_s_own(block: bytes) -> None:
@@ -105,12 +107,12 @@ def test_only_at_column_0_and_without_envelope_is_it_the_process_s_own(block: by
 
 
 def test_one_that_ends_without_an_error_says_so() -> None:
-    (event,) = read(TRACEBACK + b'\n  File "x"\n\n')
+    (event,) = read(TRACEBACK_BYTES + b'\n  File "x"\n\n')
     assert event.fields["error"] == "unknown error"
 
 
 def test_an_endless_one_ends() -> None:
-    (event,) = read(TRACEBACK + b"\n" + b"  again\n" * 10_000)
+    (event,) = read(TRACEBACK_BYTES + b"\n" + b"  again\n" * 10_000)
     assert event.text.count("\n") < 1000
 
 

@@ -12,6 +12,9 @@ import pytest
 from tests.casefiles import Case, load
 from tests.logs import FIXTURES, judged, read
 from tests.tui.screens import SETTINGS
+from vllm_watch.core.records import TRACEBACK, Event
+from vllm_watch.core.run import Run
+from vllm_watch.core.states import ServerState
 from vllm_watch.tui.endings import ending_words, first_errors
 
 
@@ -80,3 +83,12 @@ def test_a_log_that_only_says_that_there_is_a_reason_is_quoted(tmp_path: Path) -
     words, errors = ending_of("supervisor-with-level-and-name", tmp_path)
     assert "Engine core initialization failed" in words
     assert [error[:48] for error in errors] == ["RuntimeError: Engine core initialization failed."]
+
+
+def test_an_error_without_words_is_not_quoted() -> None:
+    run, dead = Run(0), ServerState("dead", 10.0, "the log just ends")
+    run.add_event(Event("error", 5.0, ""), None)
+    assert first_errors(dead, run, 20.0) == ()
+    traceback = f'{TRACEBACK}\n  File "core.py", line 9\n\nsome words\nValueError: x'
+    run.add_event(Event("error", 6.0, traceback), None)
+    assert first_errors(dead, run, 20.0) == ("ValueError: x",)

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.records import FieldValue
+from vllm_watch.core.records import TRACEBACK, FieldValue
 from vllm_watch.core.run import Moment
 
-TRACEBACK = "Traceback (most recent call last):"
 DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is over."""
 SHOWN_ERRORS = frozenset({*DEATHS, "cause", "error", "traceback"})
@@ -93,7 +92,7 @@ def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
         for index, line in own:
             if line.kind in DEATHS and "vague" not in line.fields:
                 yield -1 if "outside" in line.fields else rank, index, _reason(line, [])
-        for place in _exceptions([line for _, line in own]):
+        for place in traceback_errors([line.text for _, line in own]):
             index, line = own[place]
             if "vague" not in line.fields:
                 rest = [other for _, other in own[place + 1 : place + 1 + _FURTHER]]
@@ -116,13 +115,13 @@ def _lines(errors: Iterable[Moment]) -> Iterator[_Line]:
             yield _Line(text, event.process, kind, fields)
 
 
-def _exceptions(lines: list[_Line]) -> Iterator[int]:
-    """Yield the places of the last lines of tracebacks among the lines of one process."""
+def traceback_errors(lines: Iterable[str]) -> Iterator[int]:
+    """Yield the places of the errors at the ends of tracebacks, among lines of one process."""
     inside = False
     for place, line in enumerate(lines):
-        if TRACEBACK in line.text:
+        if TRACEBACK in line:
             inside = True
-        elif inside and _EXCEPTION.match(line.text):
+        elif inside and _EXCEPTION.match(line):
             inside = False
             yield place
 

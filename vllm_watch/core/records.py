@@ -14,6 +14,8 @@ from vllm_watch.core.recorded import EngineRow, GpuRow
 
 COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
 """Counts of a step in a line: requests and tokens of prompts, requests and tokens of answers."""
+TRACEBACK = "Traceback (most recent call last):"
+"""First line of a traceback; only wrappers may come before it."""
 FieldValue: TypeAlias = "str | int | float | bool | dict[str, object] | None"
 
 

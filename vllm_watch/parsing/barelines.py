@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.reasons import DEADLY
-from vllm_watch.core.records import Event, Record, Sample
+from vllm_watch.core.records import TRACEBACK, Event, Record, Sample
 from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.literals import Literals
 from vllm_watch.parsing.parts import DIGITS
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock
-from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader, process_of
+from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES, TracebackReader, process_of
 
 LONGEST_PREFIX = 400
 """Bytes of wrappers that may come before a line."""
@@ -35,7 +35,7 @@ class BareLines:
         self._literals = Literals(
             {form.contains for form in formats.bare_events}
             | {form.contains for form in self._own}
-            | {TRACEBACK},
+            | {TRACEBACK_BYTES},
             {form.contains for form in formats.bare_events if form.kind == "progress"},
             reach=LONGEST_PREFIX,
         )
@@ -78,7 +78,7 @@ class BareLines:
         if sample is not None:
             return [sample]
         line = self._formats.unwrapper.strip(raw.decode("utf-8", "replace")).rstrip("\r\n ")
-        if line.startswith(TRACEBACK.decode()):
+        if line.startswith(TRACEBACK):
             begun = self.traceback.begin(block, start, stamp, self._line[1])
             return [self._known(event) for event in begun]
         found = self._event(block, start, position, end, line)

@@ -18,7 +18,7 @@ from vllm_watch.parsing.shapes import Shape
 from vllm_watch.parsing.sieve import Gaps, Sieve, Usual
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.timestamps import STAMP_LENGTH
-from vllm_watch.parsing.tracebacks import TRACEBACK
+from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES
 from vllm_watch.parsing.wrappers import Unwrapper
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class LargeBlocks:
             while end < len(kinds) and (kinds[end] is None or self._scanner.within):
                 end += 1
             if end > place:
-                if TRACEBACK in b"\n".join(lines[place:end]) or self._scanner.within:
+                if TRACEBACK_BYTES in b"\n".join(lines[place:end]) or self._scanner.within:
                     end = len(kinds)  # its end is unknown
                 self._in_full(scan, lines[place:end], gaps.part(place, end))
             at = end
@@ -224,7 +224,7 @@ class LargeBlocks:
         """Have unknown lines read one by one."""
         self._texts += 1
         scan.items += self._tables.take()
-        whole = self._scanner.within or any(TRACEBACK in line for line in lines)
+        whole = self._scanner.within or any(TRACEBACK_BYTES in line for line in lines)
         pieces: list[bytes] = []
         removed: list[Removed] = []
         size, before = 0, gaps.by_line()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.patterns import compiled, escaped
 from vllm_watch.parsing.access import AccessCounter, Answer
-from vllm_watch.parsing.tracebacks import TRACEBACK
+from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES
 
 LEARNT_FROM = 2 * 1024
 """Bytes at a block's end in which the usual form is searched: a log begins with other lines."""
@@ -36,7 +36,7 @@ def left_of(
     `plain` returns whether a text has only lines that `access` counts. Nothing is removed if no
     form of lines is usual, or if there is a traceback, because an access line ends it.
     """
-    form = None if TRACEBACK in block else _usual_form(block[-LEARNT_FROM:], access)
+    form = None if TRACEBACK_BYTES in block else _usual_form(block[-LEARNT_FROM:], access)
     if form is None or not plain(form[0] + form[1].rstrip(b"\n")):
         return block, []
     begin, end, answer = form

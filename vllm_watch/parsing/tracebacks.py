@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.records import Event, FieldValue
+from vllm_watch.core.records import TRACEBACK, Event, FieldValue
 from vllm_watch.parsing.text import shown
 
-TRACEBACK = b"Traceback (most recent call last):"
-"""First line of a traceback; only wrappers may come before it."""
-
+TRACEBACK_BYTES = TRACEBACK.encode()
 _LONGEST = 400
 _LONGEST_LINE = 16_384
 _FURTHER = 12

@@ -16,7 +16,7 @@ from datetime import tzinfo
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TypeVar
-from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
+from vllm_watch.core.records import TRACEBACK, Amendment, Event, Record, Requests, Sample
 from vllm_watch.ingest import PEEK
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
@@ -25,7 +25,7 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.streams import Streams
 from vllm_watch.parsing.text import LONGEST_MESSAGE, shown
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
-from vllm_watch.parsing.tracebacks import TRACEBACK
+from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES
 from vllm_watch.parsing.zonefinder import clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.commands import CommandOutput
@@ -218,7 +218,7 @@ class _Liner:
             return self._event(event)
         if any(isinstance(record, Requests) for record in records):
             return "access"
-        if TRACEBACK in plain and self._bare(plain).startswith(TRACEBACK.decode()):
+        if TRACEBACK_BYTES in plain and self._bare(plain).startswith(TRACEBACK):
             self._in_traceback = True
             self._check.kinds["traceback"] += 1
             return "events"
@@ -248,7 +248,7 @@ class _Liner:
         site = (envelope.process, envelope.file, envelope.stamp)
         if site == self._traceback_site and text:
             return "continuations"
-        begins = text.startswith(TRACEBACK.decode())
+        begins = text.startswith(TRACEBACK)
         self._traceback_site = site if begins or site == self._traceback_site else None
         return "envelope_only" if text.strip() else "blank"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.reasons import SHOWN_ERRORS, TRACEBACK
+from vllm_watch.core.reasons import SHOWN_ERRORS, traceback_errors
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.states import FAILED, ServerState
 from vllm_watch.tui.wording import shortened
@@ -45,21 +45,12 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     for _, moment in by_time(errors_of(run, time)):
         if len(clear) == MOST_ERRORS:
             break
-        line = _error_line(moment)
-        below = line is not None and moment.event.kind != "traceback"
+        lines = [*moment.event.text.strip().split("\n"), *moment.lines]
+        error = next(traceback_errors(lines), 0)  # without a traceback the first line is the error
+        below = error > 0 and moment.event.kind != "traceback"
         told = below or "vague" not in moment.event.fields
-        (clear if told else vague)[line or moment.event.text.strip().partition("\n")[0]] = None
-    return tuple(clear or vague)[:MOST_ERRORS]
-
-
-def _error_line(moment: Moment) -> str | None:
-    """Return the error at the end of a moment's first traceback, None if it has no traceback."""
-    lines = [*moment.event.text.splitlines(), *moment.lines]
-    begin = next((at for at, line in enumerate(lines) if TRACEBACK in line), None)
-    if begin is None:
-        return None
-    flush = [line for line in lines[begin + 1 :] if line.strip() and not line[:1].isspace()]
-    return flush[0] if flush else None
+        (clear if told else vague)[lines[error]] = None
+    return tuple(filter(None, clear or vague))[:MOST_ERRORS]
 
 
 def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
