@@ -22,7 +22,7 @@ from vllm_watch.tui import chartdata
 from vllm_watch.tui.chartdata import MOST_ROWS, curve, pace_line
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.charts.sampled import Level, levels
-from vllm_watch.tui.chartscope import ChartScope, batch_limit
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartspecs import chart_spec, marks
 from vllm_watch.tui.charttable import CHART_NAMES
 
@@ -113,13 +113,11 @@ def test_the_time_per_token_is_that_of_the_requests_that_ran_meanwhile() -> None
     assert line.values[1] == pytest.approx(mean / second["generation_tps"] * 1000)
 
 
-def test_the_batch_limit_counts_all_engines_and_may_be_given() -> None:
+def test_a_chart_of_requests_names_the_limit_of_all_engines() -> None:
     monitor = monitor_of("cpu_two_engines")
     server = server_of(monitor)
     server.run.configuration = replace(server.run.configuration, max_num_seqs=None)
-    assert batch_limit(monitor, server, DAY[1]) is None
     monitor.settings = Settings(servers=(ServerSettings("*:9102", 8),))
-    assert batch_limit(monitor, server, DAY[1]) == 16.0
     (limit,) = specs_of(monitor, DAY)["requests"].limits
     assert limit.texts()[0] == "max_num_seqs 16: limit of running requests"
 

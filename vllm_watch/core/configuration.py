@@ -80,6 +80,10 @@ class ServerConfiguration:
         """The names under which the model is served, else its path."""
         return self.served_model_name or self.model
 
+    def batch_limit(self, given: int | None) -> int | None:
+        """Return `max_num_seqs`, which holds for each engine; as the user gave it if need be."""
+        return given if self.max_num_seqs is None else self.max_num_seqs
+
     def flag(self, name: str) -> object:
         """Return the value of a flag by its name, None if the log does not give it."""
         known = getattr(self, name) if name in _TYPES else None

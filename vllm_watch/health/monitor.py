@@ -234,6 +234,11 @@ class Monitor:
             return Judgement(run, self._plan(server))
         return judgement
 
+    def batch_limit(self, server: Server, run: Run) -> int | None:
+        """Return `max_num_seqs` of all engines together: by the log, else as the user gave it."""
+        limit = run.configuration.batch_limit(self.settings.max_num_seqs_of(server.name))
+        return None if limit is None else limit * max(1, len(run.engines))
+
     def trends(self, server: Server, run: Run) -> Trends:
         """Return the trends of a run."""
         return Trends(self.alerts(server, run))

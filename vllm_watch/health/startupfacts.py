@@ -16,7 +16,6 @@ _LATENT = lazy(
 SAME_SHARE = 0.05
 """Cache sizes this close are the same: concurrency is written with two digits."""
 _NUMBERS = (
-    "max_num_seqs",
     "max_model_len",
     "max_num_batched_tokens",
     "gpu_memory_utilization",
@@ -32,17 +31,18 @@ _NUMBERS = (
 
 
 def startup_facts(
-    known: ServerConfiguration, model: str | None, batch_limit: int | None = None
+    known: ServerConfiguration, model: str | None, given_limit: int | None = None
 ) -> dict[str, float]:
     """Return the known facts about a server as numbers; unknown ones are left out.
 
-    The name of the `model` shows its size and whether it takes images. `batch_limit` is
+    The name of the `model` shows its size and whether it takes images. `given_limit` is
     `max_num_seqs` as the user gave it, used if the log does not have it.
     """
     names = f"{model or ''} {known.model or ''}".lower()
     device, dtype = known.device_config, known.kv_cache_dtype
     stated: dict[str, float | None] = {
         **{name: getattr(known, name) for name in _NUMBERS},
+        "max_num_seqs": known.batch_limit(given_limit),
         "context_tokens": context_tokens(known),
         "eager": known.enforce_eager,
         "prefix_caching": known.enable_prefix_caching,
@@ -55,8 +55,6 @@ def startup_facts(
         "model_billions": model_billions(model or ""),
     }
     facts = {name: float(value) for name, value in stated.items() if value is not None}
-    if batch_limit is not None:
-        facts.setdefault("max_num_seqs", float(batch_limit))
     if facts.get("num_gpu_blocks") and facts.get("num_gpu_blocks_override"):
         facts["kv_override"] = facts["num_gpu_blocks"] / facts["num_gpu_blocks_override"]
     if "max_num_seqs" in facts and facts.get("max_concurrency", 0.0) > 0:

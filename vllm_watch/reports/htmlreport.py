@@ -182,10 +182,9 @@ class _Page:
             element("output", length),
         )  # fmt: skip
         yield element("figure", joined(head, svg), class_="whole")
-        health = self._reading.monitor.settings.health
         charts = [
             captioned(plot, plot_svg(plot, axis, number))
-            for number, plot in enumerate(plots_of(server, run, health))
+            for number, plot in enumerate(plots_of(server, run, self._reading.monitor))
         ]
         if charts:
             yield element("div", *charts, class_="charts")

@@ -60,8 +60,9 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
     if summary.all_engines.samples:
         generation = figures["generation_tps"]
         most = f"max {rate(generation.max)}" if generation else ""
+        limit = "" if summary.batch_limit is None else f"of {summary.batch_limit:,}"
         yield "tok/s while busy", rate(figure("generation_tps", "busy_mean")), most
-        yield "most running", count(figure("running", "max")), _limit(summary)
+        yield "most running", count(figure("running", "max")), limit
         waiting, usage = figures["waiting"], figures["kv_cache_usage"]
         mean = f"mean {waiting.mean:,.0f}" if waiting and waiting.max else ""
         yield "most waiting", count(figure("waiting", "max")), mean
@@ -79,9 +80,3 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
         yield "answered", f"{good:,}", f"{bad:,} errors" if bad else "no errors"
     if summary.ready_after is not None:
         yield "ready after", duration(summary.ready_after), ""
-
-
-def _limit(summary: RunSummary) -> str:
-    """Return how many requests may run, in all engines together."""
-    most = summary.configuration.max_num_seqs
-    return "" if most is None else f"of {most * max(1, len(summary.engines)):,}"

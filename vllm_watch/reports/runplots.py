@@ -13,6 +13,7 @@ from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 from vllm_watch.reports.iterations import step_points
 from vllm_watch.reports.plot import Plot
@@ -26,7 +27,7 @@ _LIMIT_SHOWN = 3.0
 """A limit this many times above the samples is text: as a line it would flatten them."""
 
 
-def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]:
+def plots_of(server: Server, run: Run, monitor: Monitor) -> Iterator[Plot]:
     """Yield the charts of a run in order; none without samples or a recording."""
     silence = SILENCE_CADENCES * run.cadence
     frame = run_frame(run)
@@ -34,7 +35,8 @@ def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]
     latencies = list(_latencies(server, span))
     recorded = any(plot.title == _PER_TOKEN for plot in latencies)
     if len(frame):
-        yield from _of_samples(frame, run, health, silence, recorded=recorded)
+        limit, health = monitor.batch_limit(server, run), monitor.settings.health
+        yield from _of_samples(frame, limit, health, silence, recorded=recorded)
     yield from _steps(run)
     yield from latencies
     if not len(frame) or run.served:
@@ -43,7 +45,7 @@ def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]
 
 
 def _of_samples(
-    frame: Frame, run: Run, health: HealthSettings, silence: float, *, recorded: bool
+    frame: Frame, limit: int | None, health: HealthSettings, silence: float, *, recorded: bool
 ) -> Iterator[Plot]:
     """Yield the charts of the stats lines; the time per token only where none is recorded."""
     pace = token_paces(
@@ -59,7 +61,7 @@ def _of_samples(
         ),
         note="" if samples.highs is None else "pale: range",
     )  # fmt: skip
-    yield _requests(samples, run)
+    yield _requests(samples, limit)
     yield _kv_cache(samples, health)
     if not recorded:
         yield Plot(
@@ -90,15 +92,13 @@ def _kv_cache(samples: PlotSamples, health: HealthSettings) -> Plot:
     )  # fmt: skip
 
 
-def _requests(samples: PlotSamples, run: Run) -> Plot:
-    most = run.configuration.max_num_seqs
-    limit = None if most is None else float(most * max(1, len(run.engines)))
+def _requests(samples: PlotSamples, limit: int | None) -> Plot:
     running = samples.curve("running", "running", "primary")
     waiting = samples.curve("waiting", "waiting", "warning")
     peak = running.peak + waiting.peak
     return Plot(
         "Requests", "", "stack", samples.times, (running, waiting),
-        note=f"limit {limit:,.0f}" if limit else "",
+        note=f"limit {limit:,}" if limit else "",
         limit=limit if limit and limit <= _LIMIT_SHOWN * peak else None,
     )  # fmt: skip
 
@@ -151,7 +151,7 @@ def _steps(run: Run) -> Iterator[Plot]:
     peak = max(value for _, value in tokens)
     yield Plot(
         "Tokens a step", "", "area", rows.times, (rows.curve("tokens", "", "secondary"),),
-        note=f"limit {limit:,.0f}" if limit else note,
+        note=f"limit {limit:,}" if limit else note,
         limit=limit if limit and limit <= _LIMIT_SHOWN * peak else None,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ class ServerSnapshot:
     fired: tuple[Finding, ...]
     """Findings that fired since the requested moment, worst first; else the present ones."""
     limit: int | None
-    """Most requests that run in parallel (`max_num_seqs`)."""
+    """Most requests that run in parallel (`max_num_seqs`), in all engines together."""
     trouble: str = ""
     """Why it cannot be judged: its log cannot be read, is empty, or has no vLLM line."""
 
@@ -88,7 +88,7 @@ def snapshot_of(
     run = server.run_at(now)
     newest = newest_sample(run, now)
     age = None if newest is None else max(0.0, now - newest)
-    limit = monitor.settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
+    limit = monitor.batch_limit(server, run)
     return ServerSnapshot(server, health, now, age, health.findings, limit, trouble)
 
 

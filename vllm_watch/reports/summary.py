@@ -92,6 +92,8 @@ class RunSummary:
     """Seconds from the first stamp until `Starting vLLM server`."""
     phases: tuple[Phase, ...]
     configuration: ServerConfiguration
+    batch_limit: int | None
+    """Most requests that run in parallel (`max_num_seqs`), in all engines together."""
     engines: tuple[EngineSummary, ...]
     all_engines: EngineSummary
     """All engines combined."""
@@ -162,6 +164,7 @@ def run_summary(
         ready_after(run),
         tuple(phases_of(run)),
         run.configuration,
+        reading.monitor.batch_limit(server, run),
         engines,
         together,
         dict(sorted(run.served.items())),

@@ -19,11 +19,6 @@ class Unknown:
     why: str
 
 
-_FLAGS = (
-    ("max_num_seqs", "not in the log; the batch limit is not judged"),
-    ("gpu_memory_utilization", "not in the log; more memory for the KV cache is not advised"),
-)
-"""Flags needed for judgement, and what cannot be judged without them."""
 _METRICS = (
     ("kv_cache_usage", "KV cache usage", "not in the stats lines; memory is not judged"),
     ("waiting", "waiting requests", "not in the stats lines; the queue is not judged"),
@@ -50,9 +45,11 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
     if not summary.all_engines.samples:
         yield Unknown("throughput, queue and KV cache", "the log has no stats line")
         return
-    for name, why in _FLAGS:
-        if summary.configuration.flag(name) is None:
-            yield Unknown(name, why)
+    if summary.batch_limit is None:
+        yield Unknown("max_num_seqs", "not in the log; the batch limit is not judged")
+    if summary.configuration.gpu_memory_utilization is None:
+        why = "not in the log; more memory for the KV cache is not advised"
+        yield Unknown("gpu_memory_utilization", why)
     if summary.configuration.kv_cache_tokens is None:
         yield Unknown("context lengths", "the size of the KV cache is not in the log")
     for name, label, why in _METRICS:

@@ -54,7 +54,7 @@ def _generated_per_request(run: RunSummary) -> float | None:
 
 def _most_of_client(run: RunSummary) -> float | None:
     """Return the most requests in parallel if the client, not the server, limited them."""
-    most, limit = run.all_engines.figure("running", "max"), run.configuration.max_num_seqs
+    most, limit = run.all_engines.figure("running", "max"), run.batch_limit
     full = limit is not None and most is not None and most >= limit
     return most if most and not full and run.all_engines.figure("waiting", "max") == 0 else None
 

@@ -38,10 +38,3 @@ class ChartScope:
         if scale != 1.0:
             values = [None if value is None else value * scale for value in values]
         return Line(name, drawn.times, values, role, marker, drawn.gap, drawn.weights)
-
-
-def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:
-    """Return `max_num_seqs` of a server's engines together, None if the log does not have it."""
-    run = server.run_at(time)
-    limit = run.configuration.max_num_seqs or monitor.settings.max_num_seqs_of(server.name)
-    return None if limit is None else float(limit * max(1, len(run.engines)))

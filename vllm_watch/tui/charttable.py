@@ -11,7 +11,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import GIB
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
 from vllm_watch.tui.charts.panel import LIMIT_REACH
-from vllm_watch.tui.chartscope import ChartScope, batch_limit
+from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartsources import (
     Lines,
     Source,
@@ -111,7 +111,7 @@ def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ..
 
 
 def _requests(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
-    limit = batch_limit(scope.monitor, scope.server, scope.end)
+    limit = scope.monitor.batch_limit(scope.server, scope.server.run_at(scope.end))
     ran = max((value for value in spec.lines[0].values if value is not None), default=0.0)
     if not limit or ran * LIMIT_REACH < limit:  # waiting requests, on top, have no limit
         return spec

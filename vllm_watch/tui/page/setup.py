@@ -15,7 +15,6 @@ from vllm_watch.reports.startline import flag_text, given_flags
 from vllm_watch.tui.cardfacts import capacity_facts
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
-from vllm_watch.tui.chartscope import batch_limit
 from vllm_watch.tui.page.arrange import Palette, Part
 from vllm_watch.tui.page.pagedata import PageData
 from vllm_watch.tui.widgets.bars import fill_role, kv_bar
@@ -74,7 +73,7 @@ def _value(value: object) -> str:
 def capacity_part(data: PageData) -> Part | None:
     """Return the capacity and its use, as bars; None if nothing is known."""
     facts, values = capacity_facts(data.known), data.row.last
-    limit = batch_limit(data.monitor, data.server, data.time)
+    limit = data.monitor.batch_limit(data.server, data.server.run_at(data.time))
     memory = list(_memory(data))
     if not facts and values.kv_cache_usage is None and not memory:
         return None
