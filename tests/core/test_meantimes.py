@@ -119,7 +119,7 @@ def test_requests_timed_one_by_one_stand_in_a_window_of_their_own() -> None:
         run.answered.abort(20.0 + number)
     times, why = times_between(run, request_sums(run), 0.0, 120.0, gate)
     assert times is None
-    assert why.startswith("6 requests were aborted")
+    assert why.startswith("6 requests aborted")
     assert times_between(run, request_sums(run), 120.0, 240.0, gate)[0] == late
 
 

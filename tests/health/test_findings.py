@@ -45,7 +45,7 @@ def test_the_worst_comes_first_with_its_number_and_its_beginning() -> None:
     # The log says --gpu-memory-utilization 0.15: that is the cause.
     assert worst.flags == ("--gpu-memory-utilization 0.90",)
     assert worst.remedy == "--gpu-memory-utilization 0.15 → 0.90"
-    assert worst.detail.startswith("361 requests wait for memory, 39 run")
+    assert worst.detail.startswith("361 waiting for memory, 39 running")
     assert worst.engine is None
     assert [f.severity for f in found] == sorted(
         (f.severity for f in found), key="critical warning note".index

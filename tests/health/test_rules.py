@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ def test_every_finding_says_what_to_do_and_who_says_so() -> None:
         assert rule.remedy
         assert rule.guide
         assert 0 < len(rule.word) <= LONGEST_WORD
+
+
+def test_a_text_reads_well_if_only_one_request_runs_or_waits() -> None:
+    counts = re.compile(r"\{(running|waiting|step_batch)\} requests")
+    for rule in builtin_rules().rules:
+        assert not any(map(counts.search, (rule.title, rule.raised_title, rule.detail))), rule.id
 
 
 def test_severities_are_those_of_the_guides() -> None:

@@ -280,7 +280,7 @@ def test_of_many_findings_only_those_with_room_are_made(
 @pytest.mark.parametrize("width", range(findingblock.WORDY, 80))
 def test_a_text_leaves_a_cell_before_the_frame(dead: ScreenView, width: int) -> None:
     told = lines(dead, width, 12)
-    assert "wait for memory" in " ".join(" ".join(told).split())
+    assert "waiting for memory" in " ".join(" ".join(told).split())
     assert max(cell_len(line.rstrip()) for line in told) < width
 
 

@@ -8,6 +8,7 @@ from argparse import SUPPRESS
 from vllm_watch.cli.common import require_logs, settings_of
 from vllm_watch.cli.parser import FILES, Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
+from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
             say(f"{archived.source}: has no vLLM line")
     runs, samples = sum(a.runs for a in good), sum(a.samples for a in good)
     write(
-        f"{folder}: {len(good):,} log{'' if len(good) == 1 else 's'} archived "
-        f"({runs:,} runs, {samples:,} samples), "
+        f"{folder}: {counted(len(good), 'log')} archived "
+        f"({counted(runs, 'run')}, {counted(samples, 'sample')}), "
         f"{unchanged:,} unchanged, {len(failed):,} failed"
     )
     return FAILED if failed else DONE

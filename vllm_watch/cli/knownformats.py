@@ -11,6 +11,7 @@ from vllm_watch.cli.common import formats, require_logs, settings_of
 from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.cli.summary_command import write
+from vllm_watch.core.figures import counted
 from vllm_watch.core.naming import visible
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import FormatFile, Formats
@@ -118,7 +119,7 @@ def _place(file: FormatFile) -> str:
 
 def _show(check: FileCheck, *, every: bool) -> None:
     """Write the result for one file."""
-    write(f"{visible(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
+    write(f"{visible(check.path)}: {counted(check.lines, 'line')}")
     for count, text in _counts(check):
         write(f"{count:>12,}  {text}")
     hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""

@@ -6,6 +6,7 @@ import re
 
 from vllm_watch.cli.parser import Arguments, Parser, whole_number
 from vllm_watch.cli.saying import DONE, CommandError, write
+from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def _lines(one: Fitted, model: str | None, billions: float | None) -> list[str]:
         active = active_size_of(model)
         part = f" ({active:g}B of them active: all must fit)" if active is not None else ""
         head = f"{model}: {billions:g}B{part}, {name}"
-    gpus = f"{one.gpus} GPU" + ("s" if one.gpus > 1 else "")
-    lines = [f"{head}, on {gpus}", f"  {' '.join(one.flags) or 'no flags'}"]
+    lines = [f"{head}, on {counted(one.gpus, 'GPU')}", f"  {' '.join(one.flags) or 'no flags'}"]
     lines.append(f"  why: {one.preset.why}")
     if one.unused:
         stay = "stays" if one.unused == 1 else "stay"

@@ -170,7 +170,7 @@ def times_between(
     times, why = mean_times(sums, start, end, gate)
     count, mean, aborted = run.answered.over(start, end)
     if times is not None and aborted > gate.aborted_share * times.answered:
-        words = f"{aborted} requests were aborted: the mean would include their time"
+        words = f"{counted(aborted, 'request')} aborted: the mean would include their time"
         times, why = None, words
     if mean is None or count < gate.answered:
         return times, why

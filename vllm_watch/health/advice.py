@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from vllm_watch.core.evidence import STATS_DISABLED, why_no_stats
+from vllm_watch.core.figures import counted
 from vllm_watch.health.calculators import batch_estimate, power_of_two, recommended_batch
 from vllm_watch.health.deathadvice import FAILURE_ADVICE
 from vllm_watch.health.flags import DROP
@@ -63,7 +64,7 @@ def raise_batch(at: Situation) -> Advice | None:
     if number <= limit < whole and fullest is not None:
         return Advice(
             "no larger batch: earlier contexts were longer",
-            formula=f"{fullest[0]:.0f} requests once filled {percent(fullest[1])}",
+            formula=f"{counted(round(fullest[0]), 'request')} once filled {percent(fullest[1])}",
         )
     if number <= limit:
         return None

@@ -286,7 +286,7 @@ def _of_answered(values: Mapping[str, float]) -> str:
     counts = {"failed": values.get("failed", 0.0), "were refused": values.get("refused", 0.0)}
     texts = [f"{number:,.0f} {how}" for how, number in counts.items() if number]
     if not texts:
-        return f"{values.get('answered', 0.0):,.0f} requests answered"
+        return f"answered requests: {values.get('answered', 0.0):,.0f}"
     first, *more = texts
     number, _, how = first.partition(" ")
     return ", ".join([f"{number} of {values.get('answered', 0.0):,.0f} requests {how}", *more])

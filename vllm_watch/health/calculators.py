@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import run_values
-from vllm_watch.core.figures import rough_span
+from vllm_watch.core.figures import counted, rough_span
 from vllm_watch.core.run import Run
 from vllm_watch.health.jobs import JobWatch, answered
 from vllm_watch.health.situation import kv_growth
@@ -154,11 +154,12 @@ def _batch(known: Mapping[str, float]) -> Answer:
     grows = growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT)
     if grows and flag > running:
         # Growing contexts will fill the cache: no larger batch is advised.
-        words = f"{estimate:,} requests now, but their contexts grow: wait until they stop growing"
+        now = counted(estimate, "request")
+        words = f"{now} now, but their contexts grow: wait until they stop growing"
         return Answer(words, formula, value=float(estimate))
     unknown = growth is None and flag > running
     doubt = "; whether contexts still grow is not known" if unknown else ""
-    words = f"{estimate:,} requests; {flag:,} fill it to about {filled * 100:.0f} %{doubt}"
+    words = f"{counted(estimate, 'request')}; {flag:,} fill it to about {filled * 100:.0f} %{doubt}"
     return Answer(words, formula, f"--max-num-seqs {flag}", float(estimate))
 
 

@@ -71,7 +71,7 @@ def change_finding(
             "dropped",
             "warning",
             f"Throughput fell suddenly: {before:,.0f} → {now:,.0f} tok/s",
-            f"{runs:.0f} requests run, {ran:.0f} ran before: the load is the same, "
+            f"{runs:.0f} run, {ran:.0f} ran before: the load is the same, "
             "and the fall is not caused by new prompts",
             _LOOK,
             GUIDE,

@@ -9,6 +9,7 @@ import numpy as np
 
 from vllm_watch.config import CompareSettings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import counted
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import integrated
 from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
@@ -278,4 +279,4 @@ def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> lis
 
 
 def _samples(count: int) -> str:
-    return "no sample" if not count else "1 sample" if count == 1 else f"{count:,} samples"
+    return counted(count, "sample") if count else "no sample"

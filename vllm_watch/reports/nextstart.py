@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.figures import counted
 from vllm_watch.core.naming import visible
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
@@ -247,7 +248,7 @@ def _block(start: NextStart, width: int) -> Iterator[str]:
     if not number:
         yield from _comment("no flag needs to change", width)
     else:
-        yield from _comment(f"{number} flag{'s' if number > 1 else ''} to change:", width)
+        yield from _comment(f"{counted(number, 'flag')} to change:", width)
     advised: Finding | None = None
     for change in start.changes:
         yield from _comments_on(change, width, with_why=change.finding is not advised)

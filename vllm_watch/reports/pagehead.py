@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import tzinfo
 
-from vllm_watch.core.figures import count, duration, percent, rate, short_time
+from vllm_watch.core.figures import count, counted, duration, percent, rate, short_time
 from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import headline, time_words
@@ -77,6 +77,6 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
     if summary.requests is not None and summary.requests:
         good = sum(number for status, number in summary.served.items() if status < "400")
         bad = summary.requests - good
-        yield "answered", f"{good:,}", f"{bad:,} errors" if bad else "no errors"
+        yield "answered", f"{good:,}", counted(bad, "error") if bad else "no errors"
     if summary.ready_after is not None:
         yield "ready after", duration(summary.ready_after), ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vllm_watch.core.figures import counted
 from vllm_watch.reports.summary import RunSummary
 
 
@@ -28,7 +29,7 @@ def workload_warnings(baseline: RunSummary, candidate: RunSummary, factor: float
         if (most := _most_of_client(run)) is not None:
             found.append(
                 f"nothing ever waited in the {name}: its client sent at most "
-                f"{most:.0f} requests at once, so its limit is unknown"
+                f"{counted(round(most), 'request')} at once, so its limit is unknown"
             )
     return found
 

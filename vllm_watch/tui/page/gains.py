@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from vllm_watch.core.figures import UNKNOWN
+from vllm_watch.core.figures import UNKNOWN, counted
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.comparing import Side, flags_of
@@ -68,8 +68,7 @@ def _verdict(comparison: Comparison | None, width: int, palette: Palette) -> Tex
         doubt = "" if certain else ", not more than noise" if certain is False else ", uncertain"
         words = f"{more}{doubt}"
         if comparison.warnings:
-            number = len(comparison.warnings)
-            words += f"; {number} reason{'s' if number > 1 else ''} to doubt it"
+            words += f"; {counted(len(comparison.warnings), 'reason')} to doubt it"
     line = Text(end="")
     line.append(fitted(f" {glyph} {words}", width), style=f"bold {palette[role]}")
     ground = palette.get(f"{role}_ground", "")
