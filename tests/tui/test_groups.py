@@ -151,6 +151,7 @@ def test_only_rows_on_the_screen_get_the_moment(
     monkeypatch.setattr(Row, "at", noting)
     table = Table(fleet.rows, 120, PALETTE, SETTINGS.health)
     moved.clear()
-    lines = [make().plain for _, make in Fleet(SETTINGS.health)._drawn(later, table, 7)]
+    drawn = Fleet(SETTINGS.health)._drawn(later, table, 7)
+    lines = ["".join(draw().plain for _, draw in line) for line in drawn]
     assert lines[1].startswith(" ▾ Llama  6 servers  ● 6  600 tok/s")
     assert 0 < len(moved) <= 7

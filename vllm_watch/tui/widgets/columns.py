@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import tzinfo
 from itertools import takewhile
 
@@ -79,8 +79,6 @@ _RIBBON_LEAST = 10
 """Cells that the ribbon keeps when names need its room."""
 KV_PERCENT = 6
 """Cells of the figure after the KV bar."""
-MOST_DRAWN = 400
-"""Most rows whose cells are kept."""
 LEFT = 3
 """Cells for the cursor and the shape."""
 
@@ -229,14 +227,6 @@ class Table:
         ]
         self._health = health
         self._common = _common_start({row.model for row in rows})
-        self.drawn: dict[Hashable, Text] = {}
-        """The cells of rows up to their ages, by what they show: ages are others each second."""
-
-    def keep(self, key: Hashable, cells: Text) -> None:
-        """Keep the cells of a row."""
-        if len(self.drawn) >= MOST_DRAWN:
-            self.drawn.clear()
-        self.drawn[key] = cells
 
     def drawer(self, ribbon: Callable[[Row, int], Text]) -> CellDrawer:
         """Return the function that draws a row's cells; `ribbon` draws its ribbon in so many."""

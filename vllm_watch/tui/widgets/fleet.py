@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from operator import is_not
 
@@ -37,6 +37,9 @@ from vllm_watch.tui.widgets.columns import (
 )
 from vllm_watch.tui.widgets.pane import TimedPane, fitted, strip_of
 from vllm_watch.tui.widgets.rowwords import append_end, past_words, says_model, state_words
+
+Piece = tuple[Hashable, Callable[[], Text]]
+"""A part of a line: its inputs, and the function that draws it."""
 
 
 class Fleet(TimedPane, can_focus=True):
@@ -82,7 +85,7 @@ class Fleet(TimedPane, can_focus=True):
         self._table: Table | None = None
         self._frame: tuple[object, ...] = ()
         self._known: dict[Hashable, Strip] = {}
-        """The rows of the last drawing, by their inputs."""
+        """The lines of the last drawing and their pieces, by their inputs."""
 
     def on_mount(self) -> None:
         """Fold what was folded at the last start."""
@@ -117,7 +120,10 @@ class Fleet(TimedPane, can_focus=True):
     ) -> list[Text]:
         """Return the head and the rows around the cursor."""
         table = Table(view.rows, width, palette, self._health)
-        return [make() for _, make in self._drawn(view, table, height)]
+        return [
+            Text("", end="").join(draw() for _, draw in line)
+            for line in self._drawn(view, table, height)
+        ]
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -129,27 +135,26 @@ class Fleet(TimedPane, can_focus=True):
             self._table = Table(view.cached, width, palette, self._health)
             self._known = {}
         known, self._known = self._known, {}
-        strips = []
-        for key, make in self._drawn(view, self._table, height):
-            strip = known.get(key) if key is not None else None
-            if strip is None:
-                strip = strip_of(make(), width, self.app.console)
-            if key is not None:
-                self._known[key] = strip
-            strips.append(strip)
-        return strips
+        return [self._strip(line, known, width) for line in self._drawn(view, self._table, height)]
 
-    def _drawn(
-        self, view: ScreenView, table: Table, height: int
-    ) -> Iterator[tuple[Hashable, Callable[[], Text]]]:
-        """Yield the function for each line, and its inputs; None if they are unknown."""
+    def _strip(self, line: list[Piece], known: Mapping[Hashable, Strip], width: int) -> Strip:
+        """Return a line as a strip; `known` has the pieces and the lines of the last drawing."""
+        for key, draw in line:
+            self._known[key] = known.get(key) or strip_of(draw(), width, self.app.console)
+        keys = tuple(key for key, _ in line)
+        strip = known.get(keys) or Strip.join(map(self._known.__getitem__, keys))
+        self._known[keys] = strip
+        return strip
+
+    def _drawn(self, view: ScreenView, table: Table, height: int) -> Iterator[list[Piece]]:
+        """Yield the pieces of each line."""
         width, palette, columns = table.width, table.palette, table.columns
         headed = height > 1 and width >= HEADED
         room = height - headed
         self._scroll(view, room)
         if not view.rows:
             for line in self._empty(view, width, palette):
-                yield None, partial(Text.copy, line)
+                yield [(line.plain, partial(Text.copy, line))]
             return
         table_lines = self._table_lines(view)
         below = len(table_lines.lines) - self._top - room
@@ -158,65 +163,21 @@ class Fleet(TimedPane, can_focus=True):
             wordy = all(row.state.name in WORDY_STATES for row in view.cached)
             window = view.drawings.window
             head = partial(header, columns, window, view.tz, palette, charts, wordy=wordy)
-            yield ("head", window, charts, wordy), head
+            yield [(("head", window, charts, wordy), head)]
         shown = table_lines.lines[self._top : self._top + room]
         for table_line in shown[:-1] if below > 0 else shown:
             if isinstance(table_line, Group):
                 chosen = view.selected in table_lines.rows_of(table_line)
                 drawn = partial(group_line, table_line, width, palette, chosen=chosen)
-                yield (table_line, chosen), drawn
+                yield [((table_line, chosen), drawn)]
                 continue
             row, chosen = view.rows[table_line], table_line == view.selected
-            yield (_row_key(view, row), chosen), partial(self._row, view, row, table, chosen)
+            yield _row(view, row, table, chosen)
         if below > 0 and shown:
             rest = table_lines.lines[self._top + room - 1 :]
             hidden = sum(len(table_lines.rows_of(table_line)) for table_line in rest)
             more = Text(f"   +{hidden} more ↓", style=palette["muted"])
-            yield ("more", hidden), partial(Text.copy, more)
-
-    def _row(self, view: ScreenView, row: Row, table: Table, chosen: bool) -> Text:
-        """Return a row with its cursor."""
-
-        def ribbon(row: Row, cells: int) -> Text:
-            steps = view.drawings.ribbon(row.source, row.engine, cells)
-            return ribbon_text(steps, table.palette, view.drawings.cursor_step(cells))
-
-        drawer, columns = table.drawer(ribbon), table.columns
-        if columns[-1].key != "age" or _is_wordy(row):
-            line = self._cells(view, row, columns, drawer, table.width, table.palette)
-            return _grounded(line, row, chosen, table.width, table.palette)
-        key = _cells_key(view, row)
-        cells = table.drawn.get(key)
-        if cells is None:
-            cells = self._cells(view, row, columns[:-1], drawer, table.width, table.palette)
-            table.keep(key, cells)
-        line = cells + drawer.draw(row, columns[-1:])
-        return _grounded(line, row, chosen, table.width, table.palette)
-
-    @staticmethod
-    def _cells(
-        view: ScreenView,
-        row: Row,
-        columns: list[Column],
-        drawer: CellDrawer,
-        width: int,
-        palette: dict[str, str],
-    ) -> Text:
-        """Return a row after its cursor: its cells, or words instead of its numbers."""
-        line = Text(end="")
-        line.append_text(drawer.shape(row))
-        line.append(" ")
-        if not _is_wordy(row):
-            return line + drawer.draw(row, columns)
-        lead = [column for column in columns if column.key not in TAIL]
-        if row.state.name not in OVER:
-            line.append_text(drawer.draw(row, lead))
-        else:
-            append_end(line, view, row, columns, drawer, palette)
-        brief = columns[-1].key == "said" and row.state.name in OVER
-        if brief and (says_model(view, columns) or not row.ending):
-            return line  # the end was shown already
-        return line + state_words(view, row, width - 1 - line.cell_len, palette)
+            yield [(("more", hidden), partial(Text.copy, more))]
 
     def _scroll(self, view: ScreenView, room: int) -> None:
         table_lines = self._table_lines(view)
@@ -350,14 +311,61 @@ def _row_key(view: ScreenView, row: Row) -> Hashable:
     return _cells_key(view, row), figures.age(row.age), past_words(row)
 
 
+def _row(view: ScreenView, row: Row, table: Table, chosen: bool) -> list[Piece]:
+    """Return a row with its cursor; its age is a piece of its own, as it changes each second."""
+    columns, width = table.columns, table.width
+    if columns[-1].key != "age" or _is_wordy(row):
+        draw = partial(_cells, view, row, table, columns, chosen, width)
+        return [((_row_key(view, row), chosen), draw)]
+    room = LEFT + sum(column.width + 1 for column in columns[:-1])
+    draw = partial(_cells, view, row, table, columns[:-1], chosen, room)
+    draw_age = partial(_age, view, row, table, chosen, width - room)
+    age = figures.age(row.age), row.late, chosen
+    return [((_cells_key(view, row), chosen), draw), (age, draw_age)]
+
+
+def _cells(
+    view: ScreenView, row: Row, table: Table, columns: list[Column], chosen: bool, width: int
+) -> Text:
+    """Return the cursor and the cells of a row, or words instead of its numbers."""
+    palette, drawer = table.palette, _drawer(view, table)
+    line = Text(end="")
+    line.append("▌" if chosen else " ", style=palette["primary"])
+    line.append_text(drawer.shape(row))
+    line.append(" ")
+    if not _is_wordy(row):
+        line.append_text(drawer.draw(row, columns))
+    else:
+        lead = [column for column in columns if column.key not in TAIL]
+        if row.state.name not in OVER:
+            line.append_text(drawer.draw(row, lead))
+        else:
+            append_end(line, view, row, columns, drawer, palette)
+        brief = columns[-1].key == "said" and row.state.name in OVER
+        if not brief or (row.ending and not says_model(view, columns)):  # else it was shown
+            line.append_text(state_words(view, row, width - line.cell_len, palette))
+    return _grounded(line, row, chosen, width, palette)
+
+
+def _age(view: ScreenView, row: Row, table: Table, chosen: bool, width: int) -> Text:
+    """Return the cell with the age of a row, up to the right edge."""
+    line = _drawer(view, table).draw(row, table.columns[-1:])
+    return _grounded(line, row, chosen, width, table.palette)
+
+
+def _drawer(view: ScreenView, table: Table) -> CellDrawer:
+    def ribbon(row: Row, cells: int) -> Text:
+        steps = view.drawings.ribbon(row.source, row.engine, cells)
+        return ribbon_text(steps, table.palette, view.drawings.cursor_step(cells))
+
+    return table.drawer(ribbon)
+
+
 def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:
-    """Return a row with its cursor, on the background of its state."""
-    whole = Text(end="")
-    whole.append("▌" if chosen else " ", style=palette["primary"])
-    whole.append_text(line)
-    whole.append(" " * max(0, width - whole.cell_len))
+    """Return a part of a row, filled to `width`, on the background of the row's state."""
+    line.append(" " * max(0, width - line.cell_len))
     if chosen:
-        whole.stylize_before(f"on {palette['select']}", 1)
+        line.stylize_before(f"on {palette['select']}", int(line.plain.startswith("▌")))
     elif row.state.name == "dead" and row.engine is None:
-        whole.stylize_before(f"on {palette['dead_ground']}")
-    return whole
+        line.stylize_before(f"on {palette['dead_ground']}")
+    return line
