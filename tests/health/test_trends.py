@@ -227,6 +227,10 @@ def test_a_sudden_drop_needs_three_lines_and_ends() -> None:
     assert trend_findings(run, SETTINGS, 1e9 + 210) == ()
     assert ids(trend_findings(run, SETTINGS, 1e9 + 220)) == ["sudden-drop"]
     assert trend_findings(run, SETTINGS, 1e9 + 260) == ()
+    # After it, and at the first good line, it has the rate of the drop, not of the recovery.
+    (recovering,) = trend_findings(run, SETTINGS, 1e9 + 250)
+    for one in (found[0], recovering):
+        assert one.title == "Throughput fell suddenly: 996 → 99 tok/s"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Change(NamedTuple):
     """Epoch seconds of its first sample."""
     before: Usual
     now: float
-    """Generation throughput, tokens per second."""
+    """Generation throughput, tokens per second: of a drop the lowest since it was certain."""
     running: float
 
 
@@ -134,7 +134,7 @@ class SuddenDrop:
         self._clear = self._clear + 1 if back or gone else 0
         if self._clear >= self._health.clear_samples:
             self._forget()
-        elif self.active is not None:
+        elif self.active is not None and sample.rate < self.active.now:
             self.active = self.active._replace(now=sample.rate, running=sample.running)
 
     def copy(self) -> SuddenDrop:

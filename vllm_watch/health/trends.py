@@ -152,11 +152,13 @@ class Trends:
         window = [] if index is None else _window(trend, series, index, recovery=True)
         if not window:
             return span.worst or (SlowDown("unknown", ""), {})
-        now = window[-1]
-        rate, running = now.rate, now.running
         if span.id == RECOVERY:
             rate = median(one.rate for one in window)
             running = median(one.running for one in window)
+        else:  # the last sample of a drop may be the first one after it
+            inside = [one for one in window if one.time >= span.fired] or window[-1:]
+            lowest = min(inside, key=lambda one: one.rate)
+            rate, running = lowest.rate, lowest.running
         return change_figures(Change(span.since, span.before, rate, running))
 
     def _slow(self, run: Run, trend: EngineTrend, time: float) -> Figures:
