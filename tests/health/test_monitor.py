@@ -161,7 +161,7 @@ def test_errors_are_counted_over_the_window_that_is_configured() -> None:
     server = monitor.apply(Block(LOG, (Event("server_up", 0.0, "up"), *bad)))
     monitor.judge()
     (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
-    assert (found.id, found.detail) == ("http-errors", "within 2.5 min")
+    assert (found.id, found.detail) == ("http-errors", "counted over 2.5 min")
 
 
 def test_uneven_engines_name_the_share_that_is_configured() -> None:

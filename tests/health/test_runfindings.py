@@ -93,8 +93,10 @@ def test_a_death_is_reported_first_and_one_saturation_once() -> None:
 
 def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
     found = {one.id: one for one in of(reader()(log_of("h100_long_context")))}
-    assert found["kv-cache-low"].title == "Room at first: KV cache 25 %"
-    assert found["kv-cache-low"].remedy == "send no more requests: contexts grew later"
+    assert found["kv-cache-low"].title == "Room only at first: KV cache 25 %"
+    assert found["kv-cache-low"].remedy == (
+        "do not send more requests in parallel: contexts grew later in this run"
+    )
     assert "81 %" in found["kv-cache-low"].formula
 
 
@@ -112,7 +114,7 @@ def test_figures_of_a_finding_are_not_those_of_the_samples_that_ended_it(tmp_pat
 @pytest.mark.parametrize(
     ("capture", "expect"),
     [
-        ("h100_baseline_eager", "1.4 to 2 times the tokens per second; a longer start-up"),
+        ("h100_baseline_eager", "1.4 to 2 times the tokens per second"),
         ("cpu_one_file", "without the flag vLLM only compiles the model: no gain is known"),
         # It ended before it named its device, a CPU.
         ("cpu_port_in_use", "on a GPU 1.4 to 2 times the tokens per second"),

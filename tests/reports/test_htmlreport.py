@@ -84,6 +84,19 @@ def test_a_page_is_self_contained_and_says_what_the_log_says(
     _says_what_the_log_says(page)
 
 
+def test_costs_of_several_flags_say_whose_they_are(tmp_path: Path, capsys: Output) -> None:
+    _, page = page_of(capsys, tmp_path, log_of("cpu_startup_failure"))
+    costs = "--num-gpu-blocks-override: the KV cache takes the GPU memory that was left free; "
+    assert costs + "--max-model-len: longer prompts are refused" in page.words
+
+
+def test_a_time_without_lines_is_not_called_a_state(tmp_path: Path, capsys: Output) -> None:
+    _, page = page_of(capsys, tmp_path, log_of("h100_baseline_eager"))
+    legend = [word for word in page.words if word in ("busy", "no stats line", "no line", "over")]
+    assert legend[:2] == ["busy", "no stats line"]  # there are other lines then
+    assert "stopped: [shutdown] API server: shutdown triggered" in page.words
+
+
 def _lets_its_own_script_work_alone(text: str, page: Page) -> None:
     assert page.tags.count("script") == 1
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
@@ -111,7 +124,7 @@ def _says_what_the_log_says(page: Page) -> None:
         "The server died",
         "EngineCore encountered an issue",
         "KV cache full: 100 %",
-        "8.5 + (0.90 − 0.15) × 79.2 = 67.8 GiB",
+        "8.5 GiB now + (0.90 − 0.15) × 79.2 GiB of the GPU = 67.8 GiB",
         "Avg generation throughput: 920.8 tokens/s, Running: 63 reqs, Waiting: 337 reqs",
         "Start-up: ready after 38 s",
         "119 answered with 200 · 497 answered with 500",

@@ -94,7 +94,7 @@ def test_words_are_quoted_and_in_order(tmp_path: Path, capsys: Output) -> None:
     [
         (
             "args: Namespace(model='M', port=8000, max_num_seqs=8)",
-            "prints all arguments with defaults",
+            "prints all arguments with their defaults",
         ),
         ("nothing of interest", "no line `non-default args`"),
     ],
@@ -112,7 +112,7 @@ def test_an_offline_run_has_no_line() -> None:
     start = next_start("s", "l", run, [finding("a", "--enable-prefix-caching")], offline=True)
     lines = list(next_start_text([start], 100))
     assert all(text.startswith("#") for text in lines)
-    assert "the class LLM takes these flags" in " ".join(lines)
+    assert "give these flags to the class LLM" in " ".join(lines)
     assert "# --enable-prefix-caching: not given, off in effect → given" in lines
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.logs import log_of
+from tests.serverlog import NAME, begun, ready, stats
 from tests.summaries import summary_of
 
 Output = pytest.CaptureFixture[str]
@@ -31,3 +34,14 @@ def test_a_start_that_failed_has_no_figures(capsys: Output) -> None:
     told = unknown("cpu_startup_failure", capsys)
     assert told["throughput, queue and KV cache"] == "the log has no stats line"
     assert "max_num_seqs" not in told  # nothing ran that could reach it
+
+
+def test_requests_that_are_not_logged_are_not_counted_as_none(
+    tmp_path: Path, capsys: Output
+) -> None:
+    log = tmp_path / NAME
+    lines = (stats(1.79e9 + 10 * number) for number in range(12))
+    log.write_text(begun(1.79e9 - 60) + ready(1.79e9 - 10) + "".join(lines), encoding="utf-8")
+    told = {one["what"]: one["why"] for one in summary_of(capsys, log)["unknown"]}
+    why = "the log has no access lines"
+    assert told["mean times of requests"] == told["requests answered, and with which status"] == why

@@ -91,9 +91,9 @@ def fewer_than_start(at: Situation) -> Advice | None:
     if at.seen_capacity() is not None:
         return _what_fits(at)
     share = at.settings.advice.capacity_share
-    rest = f"--max-num-seqs at {percent(share)} of what fits, if requests use the full context"
+    rest = f"set --max-num-seqs to {percent(share)} of what fits if requests use the full context"
     return Advice(
-        rest if at.over else "wait for stats lines: only they show how many requests fit",
+        rest if at.over else "wait until requests run: only then stats lines show how many fit",
         formula=f"{percent(share)} of {whole:.2f} = {share * whole:.1f}"
         f" → {recommended_batch(whole, share)} at full length",
         expect="if all use the full context, requests beyond this number may be preempted",
@@ -110,7 +110,7 @@ def _what_fits(at: Situation) -> Advice | None:
     if number >= limit:
         return None
     running, usage = now
-    freely = f", because {number} ran at once" if number > seen else ""
+    known = f"; but {number} already ran at once → {number}" if number > seen else f" → {number}"
     level = percent(at.settings.advice.seen_capacity_kv)
     if number > limit * (1 - at.settings.advice.least_change):
         return Advice(f"nothing to change now: {seen:.1f} requests of this length fit at {level}")
@@ -118,7 +118,7 @@ def _what_fits(at: Situation) -> Advice | None:
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
         f"with contexts of this length: {level} × {running:.0f} running ÷ {usage * 100:.1f} % "
-        f"= {seen:.1f} → {number}{freely}",
+        f"= {seen:.1f}{known}",
         f"KV cache at {level} at most; more requests wait instead of being preempted",
     )
 
@@ -135,9 +135,9 @@ def batched_tokens(at: Situation) -> Advice | None:
     context = context_per_request(now[1], at.facts.get("context_tokens"), now[0]) if now else None
     long = context is not None and context >= advice.long_context
     number = advice.batched_tokens_long if long else advice.batched_tokens_advised
-    why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
-    least = f"{advice.long_context:,}"
-    why += f": long ({least} or more)" if long else f": not long (under {least})"
+    limit = f"{advice.long_context:,} or more" if long else f"under {advice.long_context:,}"
+    why = f"contexts are {'long' if long else 'not long'}: {limit} tokens"
+    why += f" (about {thousands(context)})" if context is not None else ""
     if given >= number:  # already that many, yet too few: advise more, whatever the contexts
         number, why = advice.batched_tokens_long, f"{given:,.0f} tokens a step are too few"
         if given >= number:
@@ -200,8 +200,9 @@ def room(at: Situation) -> Advice | None:
     if now is None or later is None or later < at.settings.health.kv_cache_low:
         return None
     formula = f"later in this run about as many requests filled {percent(later)} of the cache"
-    remedy, expect = "send no more requests: contexts grew later", "room for contexts that grow"
-    return Advice(remedy, formula=formula, expect=expect, heading="Room at first")
+    remedy = "do not send more requests in parallel: contexts grew later in this run"
+    expect = "the cache keeps room for contexts that grow"
+    return Advice(remedy, formula=formula, expect=expect, heading="Room only at first")
 
 
 def data_parallel(at: Situation) -> Advice | None:
@@ -213,7 +214,8 @@ def data_parallel(at: Situation) -> Advice | None:
     return Advice(
         f"--tensor-parallel-size 1 --data-parallel-size {gpus}",
         ("--tensor-parallel-size 1", f"--data-parallel-size {gpus}"),
-        f"{billions:g}B is below {at.settings.advice.tensor_parallel_1_below:g}B: it fits one GPU",
+        f"{billions:g}B parameters, fewer than {at.settings.advice.tensor_parallel_1_below:g}B: "
+        "the model fits on one GPU",
         "each GPU works by itself, without exchanging data for every layer; "
         f"{preset_words(billions, gpus)}",
     )

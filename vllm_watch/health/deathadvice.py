@@ -24,7 +24,7 @@ def shorter_context(at: Situation) -> Advice | None:
     if override is not None:
         return replace(
             override,
-            remedy=f"{override.remedy}, or {flag}",
+            remedy=f"{override.remedy}, or set {flag}",
             flags=(*override.flags, flag),
             in_turn=True,
             expect="the server starts, and all free memory is used for the cache",
@@ -32,7 +32,7 @@ def shorter_context(at: Situation) -> Advice | None:
     return Advice(
         flag + (f", or {more.remedy}" if more else ""),
         (flag, *more.flags) if more else (flag,),
-        "" if asked is None else f"asked for {asked:,.0f}, vLLM says that {fits:,.0f} fit",
+        "" if asked is None else f"asked for {asked:,.0f} tokens; vLLM says that {fits:,.0f} fit",
         "the server starts; longer prompts are refused",
         in_turn=more is not None,
     )
@@ -44,7 +44,7 @@ def model_length(at: Situation) -> Advice | None:
     if not most:
         return None
     return Advice(
-        f"--max-model-len {most:.0f}, or leave it out: the model's own limit",
+        f"--max-model-len {most:.0f}, or leave the flag out: both give the model's own limit",
         (f"--max-model-len {most:.0f}",),
         "the longest that the model's config.json allows",
     )
@@ -77,8 +77,8 @@ def fewer_gpus(at: Situation) -> Advice | None:
     if not gpus:
         return None
     return Advice(
-        f"tensor × pipeline parallel size at most {gpus:.0f}: there are no more GPUs here; "
-        "or more nodes, with Ray as the executor",
+        f"set tensor × pipeline parallel size to at most {gpus:.0f}, the number of GPUs here; "
+        "or use more nodes, with Ray as the executor",
     )
 
 

@@ -19,8 +19,8 @@ _UP: Mapping[str, str] = {  # what a higher value costs
     "more",
     "max-num-batched-tokens": "longer steps: more time between the tokens of running requests, "
     "and more memory for activations",
-    "gpu-memory-utilization": "no room for anything else on the GPU; close to 1 it may run out of "
-    "memory",
+    "gpu-memory-utilization": "no room for anything else on the GPU; close to 1 the server may run "
+    "out of memory",
     "max-model-len": "a request may take more of the KV cache",
     "tensor-parallel-size": "GPUs exchange data for every layer",
     "data-parallel-size": "each engine holds all weights, and has a KV cache of its own",
@@ -36,7 +36,7 @@ _ANY: Mapping[str, str] = {  # what any change costs
     "kv-cache-dtype": "some quality: vLLM's test (April 2026) kept 94 to 99 % of the scores; on "
     "Hopper, versions without its fixes (vLLM issue 23813) lost far more in long contexts. Compare "
     "answers first. It may also be slower if memory is not the limit",
-    "enforce-eager": "a longer start-up; graphs, if the device captures any, take some memory",
+    "enforce-eager": "a longer start-up; the graphs take some GPU memory",
     "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
 }
 _USUAL: Mapping[str, float] = {"gpu-memory-utilization": 0.9, "max-num-batched-tokens": 2048}

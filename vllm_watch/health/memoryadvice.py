@@ -87,16 +87,19 @@ def more_memory(at: Situation) -> Advice | None:
     card, cache = at.facts.get("gpu_gib"), at.facts.get("kv_cache_gib")
     if card and cache:
         larger = cache + (low - given) * card
-        grows = f"from {cache:.1f} to {larger:.1f} GiB, {larger / cache:.1f} times"
-        formula = f"{cache:.1f} + ({low:.2f} − {given:.2f}) × {card:.1f} = {larger:.1f} GiB"
+        grows = f"from {cache:.1f} to {larger:.1f} GiB ({larger / cache:.1f} times as large)"
+        formula = (
+            f"{cache:.1f} GiB now + ({low:.2f} − {given:.2f}) × {card:.1f} GiB of the GPU "
+            f"= {larger:.1f} GiB"
+        )
     else:
         grows = f"more than {low / given:.1f} times" if given > 0 else "by all of it"
-        formula = f"{low:.2f} ÷ {given:.2f}; more, since the weights do not grow"
+        formula = f"more than {low:.2f} ÷ {given:.2f} times: the weights do not grow"
     return Advice(
         f"--gpu-memory-utilization {given:.2f} → {low:.2f}",
         (f"--gpu-memory-utilization {low:.2f}",),
         formula,
-        f"the KV cache grows {grows}; up to {at.settings.advice.gpu_memory_high:.2f} is usual",
+        f"the KV cache grows {grows}; {at.settings.advice.gpu_memory_high:.2f} is a usual maximum",
     )
 
 
@@ -115,13 +118,13 @@ def smaller_batch(at: Situation) -> Advice | None:
     level = percent(advice.seen_capacity_kv)
     shown = f"{level} × {running:.0f} running ÷ {usage * 100:.1f} %"
     halved = f"half of {limit:.0f} = {half:.0f}; " if limit is not None else ""
-    multiple = f" → {number}" if number != round(min(seen, half or seen)) else ""
+    smaller = f"; the smaller one → {number}" if halved else f" → {number}"
     if ran > number:
-        number, multiple = ran, f" → {ran}, because {ran} ran without a queue"
+        number, smaller = ran, f"; but {ran} already ran without a queue → {ran}"
     return Advice(
         f"--max-num-seqs {f'{limit:.0f} → ' if limit is not None else ''}{number}",
         (f"--max-num-seqs {number}",),
-        f"{halved}{shown} = {seen:.1f}{'; the smaller' if halved else ''}{multiple}",
+        f"{halved}{shown} = {seen:.1f}{smaller}",
         f"KV cache at about {percent(min(1.0, advice.seen_capacity_kv * number / seen))}; "
         "requests wait instead of being preempted",
     )
@@ -179,11 +182,12 @@ def out_of_memory(at: Situation) -> Advice | None:
     if not flags:
         return None
     halved = f"half of {limit:.0f}" if limit is not None else "max_num_seqs is not in the log"
+    also = f"; if not enough, also {', then '.join(flags[1:])}" if flags[1:] else ""
     return Advice(
-        ", then ".join(flags[:2]),
+        flags[0] + also,
         tuple(flags),
-        f"{halved}; if one flag is not enough, add the next one; as a last resort, quantise",
-        "lower peak memory; each flag frees more",
+        halved,
+        "lower peak memory; each flag frees more; if all are not enough, quantise the model",
         in_turn=True,
     )
 

@@ -60,7 +60,8 @@ def states_of_run(case: Case, state: ServerState, time: float) -> list[Finding]:
 def _present(case: Case, state: ServerState, time: float) -> list[Finding]:
     name: str = state.name
     limit = case.settings.watch.starting_limit_seconds
-    since, words = state.since, {"why": state.why.removeprefix("[shutdown] ")}
+    why = state.why.removeprefix("[shutdown] ").removeprefix(NO_STATS_LINES).lstrip()
+    since, words = state.since, {"why": why}
     if name == "starting" and since is not None and time - since > limit:
         name, since = SLOW_START, since + limit
         words["why"] = _phases(case.run, time) or state.why
@@ -93,7 +94,7 @@ def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | No
     if not cause or off is None or evidence.offline is not None:
         return None
     was = ServerState(NO_STATS, off, f"{NO_STATS_LINES} {cause}", cause)
-    found = _of_rule(case, NO_STATS, off, time, {"why": was.why}, was)
+    found = _of_rule(case, NO_STATS, off, time, {"why": cause}, was)
     return None if found is None else replace(found, until=state.since)
 
 

@@ -20,6 +20,13 @@ FIRST = (
 """The steps after a death without a named cause, the longest form first; then come the flags."""
 _READ = "read error, then "
 """The same before the next step where there is less room."""
+_ASK = (
+    "ask the batch system why it ended, restart",
+    "ask the batch system why, restart",
+    "ask why, restart",
+)
+"""The steps after an end without a message: the log has no error to read."""
+_ASKED = "ask why, then "
 _MORE_MEMORY = "more GPU memory"
 """The next step without its flag, which is shown elsewhere with its condition."""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
@@ -54,27 +61,28 @@ def death_lines(
         f"; {before.word} before",
     )
     head, who = heads
+    first, brief_first = (_ASK, _ASKED) if state.name == "ended" else (FIRST, _READ)
     told = [f"{head}: {why}{tail}" for tail in tails for why in whys]
     told += [f"{head}; {before.word} before, {state.perhaps_why}", f"{head}, {before.word} before"]
     brief = told[-1:]
     advised = with_condition(flag_words(before), before)
     bare = with_condition(" ".join(before.flags), before)
-    lines = [(words, step) for words in told for step in _whole(advised)]
-    lines += [(words, step) for words in brief for step in _whole(bare)]
+    lines = [(words, step) for words in told for step in _whole(advised, first, brief_first)]
+    lines += [(words, step) for words in brief for step in _whole(bare, first, brief_first)]
     if takes_gpu(before.remedy):
-        lines += [(words, _READ + _MORE_MEMORY) for words in told]
-    lines += [(words, step) for words in told for step in FIRST]
-    only = [step.partition(",")[0] for step in (*FIRST, _READ)]
+        lines += [(words, brief_first + _MORE_MEMORY) for words in told]
+    lines += [(words, step) for words in told for step in first]
+    only = [step.partition(",")[0] for step in (*first, brief_first)]
     lines += [(words, step) for words in (*brief, head, who) for step in only]
     lines += [(words, "") for words in (*told, *(f"{head}: {why}" for why in whys), head)]
     return tuple(dict.fromkeys(lines))
 
 
-def _whole(flags: Sequence[str]) -> list[str]:
+def _whole(flags: Sequence[str], steps: Sequence[str], brief: str) -> list[str]:
     """Return all steps after a death, the last of them with `flags`, the longest form first."""
     joined = [f" with {each}" if each.startswith("--") else f": {each}" for each in flags]
-    whole = [first + last for first in FIRST for last in joined]
-    return whole + [_READ + each for each in flags]
+    whole = [first + last for first in steps for last in joined]
+    return whole + [brief + each for each in flags]
 
 
 def fault_name(before: Finding) -> str:

@@ -45,6 +45,7 @@ _STYLE = Path(__file__).with_name("report.css")
 _SCRIPT = Path(__file__).with_name("report.js")
 _BEYOND = 0.03
 """Share of a run shown after its end, if it is over, so that the end is visible."""
+_RIBBON = "height: tokens generated per second; colour: state of the server"
 _SHARED = 3.0
 """Servers share one time axis if it is at most this many times as long as the longest run."""
 
@@ -98,7 +99,7 @@ class _Page:
         zone = self._zone
         axes = _overview_axes(servers, zone)
         shared = len({(axis.begin, axis.end) for axis in axes if axis is not None}) == 1
-        heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
+        heads = ("server", "", "over time", "gen tok/s busy mean", "KV max", "requests", "verdict")
         rows = []
         for number, (server, summary, axis) in enumerate(
             zip(servers, summaries, axes, strict=True)
@@ -124,9 +125,10 @@ class _Page:
         yield element("h1", f"{len(summaries)} vLLM servers")
         first = next((axis for axis in axes if axis is not None), None)
         if first is not None and shared:
-            over = f"{clock(first.begin, zone)} – {clock(first.end, zone)}, one axis for all"
+            ends = clock(first.begin, zone), clock(first.end, zone)
+            over = f"{ends[0]} – {ends[1]}, one time axis for all servers"
         else:
-            over = "each server from its first to its last line"
+            over = "for each server from the first to the last line of its log"
         yield element("p", f"over time: {over}", class_="quiet")
         yield wide_table(heads, rows, "overview")
 
@@ -178,7 +180,7 @@ class _Page:
         length = duration((run.newest_stamp or axis.end) - axis.begin)
         head = element(
             "figcaption", element("b", "Over time"), *keys,
-            element("span", "height: tokens generated; colour: its state", class_="quiet"),
+            element("span", _RIBBON, class_="quiet"),
             element("output", length),
         )  # fmt: skip
         yield element("figure", joined(head, svg), class_="whole")

@@ -32,8 +32,8 @@ _NOT_KNOWN: Mapping[str, str] = {
     "gpu-memory-utilization": "whether something else needs memory on the same GPU",
     "kv-cache-dtype": "how much the answers change, and how fast the attention of this model is "
     "with 8 bits on this GPU",
-    "enforce-eager": "whether it was set for a reason: to debug, or because graphs failed",
-    "num-gpu-blocks-override": "why it was set: it is meant for tests",
+    "enforce-eager": "why it was set: perhaps to debug, or because graphs failed",
+    "num-gpu-blocks-override": "why it was set (the flag is meant for tests)",
     "max-model-len": "how long your longest request is",
     "tensor-parallel-size": "whether one GPU holds the weights and enough KV cache",
     "data-parallel-size": "whether each GPU has room for the whole weights",

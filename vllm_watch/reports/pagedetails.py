@@ -70,8 +70,10 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
         yield table(FIGURE_HEADS, figure_rows(summary.all_engines))
         if rows := engine_rows(summary):
             yield table(ENGINE_HEADS, rows)
+    facts = [fact for fact in facts_beside_findings(summary, zone) if fact[0] not in _ELSEWHERE]
+    why = f"{summary.state.name}: "  # the state is far above this list
     yield _list(
-        [fact for fact in facts_beside_findings(summary, zone) if fact[0] not in _ELSEWHERE]
+        [("state", why + words) if label == "why" else (label, words) for label, words in facts]
     )
     if summary.benchmarks:
         yield element("h3", "Benchmarks")
@@ -118,7 +120,7 @@ def _event(time: float | None, moment: Moment, zone: tzinfo) -> Markup:
     more = [line for each in (*lines[:-1], *moment.lines) for line in (each, element("br"))]
     return element(
         "tr",
-        element("td", "about" if time is None else clock(time, zone)),
+        element("td", "unknown" if time is None else clock(time, zone)),
         element("td", event.kind.replace("_", " "), class_="critical" if bad else None),
         element("td", lines[-1].strip()[:_LONGEST_EVENT], element("pre", *more) if more else ""),
     )

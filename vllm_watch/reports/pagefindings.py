@@ -15,7 +15,7 @@ from vllm_watch.reports.nextstart import Change, line_notes, next_start
 from vllm_watch.reports.plot import Axis
 from vllm_watch.reports.startline import start_line
 from vllm_watch.reports.summary import RunSummary
-from vllm_watch.reports.summarywords import FindingWords, findings_in_words
+from vllm_watch.reports.summarywords import FindingWords, cost_words, findings_in_words
 
 _LONGEST = 300
 _SPAN_WIDTH, _SPAN_HEIGHT = 160.0, 10.0
@@ -50,13 +50,12 @@ def _finding(in_words: FindingWords, axis: Axis | None, evidence: Evidence) -> M
         remedy = element(
             "p", "→ ", advice(finding.remedy), *(() if plain else more), class_="remedy"
         )
-    costs = "; ".join(cost.partition(": ")[2] or cost for cost in finding.costs)
     rows = [
         ("because", finding.formula),
         ("expect", finding.expect),
-        ("cost", costs),
+        ("cost", cost_words(finding)),
         ("explains", in_words.explains),
-        ("guide", finding.guide),
+        ("source", finding.guide),
     ]
     cells = [
         part
@@ -118,7 +117,7 @@ def next_start_section(summary: RunSummary, run: Run) -> Iterator[Markup]:
 
 
 def _change(change: Change) -> Markup:
-    more = [change.finding.title]
+    more = [f"why: {change.finding.title}"]
     if change.not_known:
         more.append(f"not known: {change.not_known}")
     if change.otherwise:

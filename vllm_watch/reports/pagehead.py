@@ -35,7 +35,7 @@ def state_words(summary: RunSummary) -> str:
 
 def facts_line(summary: RunSummary, zone: tzinfo) -> Markup:
     """Return the name, the times and the path of the log."""
-    assumed = ", zone assumed" if summary.zone_assumed else ""
+    assumed = ", time zone assumed" if summary.zone_assumed else ""
     parts = headline(summary, zone), time_words(summary, zone, assumed), summary.source
     return element("p", " · ".join(parts), class_="quiet facts")
 
@@ -66,17 +66,17 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
         waiting, usage = figures["waiting"], figures["kv_cache_usage"]
         mean = f"mean {waiting.mean:,.0f}" if waiting and waiting.max else ""
         yield "most waiting", count(figure("waiting", "max")), mean
-        mean = f"mean {percent(usage.busy_mean)}" if usage else ""
+        mean = f"mean while busy {percent(usage.busy_mean)}" if usage else ""
         yield "KV cache, max", percent(figure("kv_cache_usage", "max")), mean
         if (hits := figures["prefix_cache_hit_rate"]) is not None:
             yield "prefix hits", percent(hits.mean), f"max {percent(hits.max)}"
     times = summary.times
     if times is not None and times.per_token is not None:
-        source = "mean, recorded" if times.source == "metrics" else "mean, about"
+        source = "mean, recorded" if times.source == "metrics" else "mean, estimated"
         yield "per token", short_time(times.per_token), source
     if summary.requests is not None and summary.requests:
         good = sum(number for status, number in summary.served.items() if status < "400")
         bad = summary.requests - good
-        yield "answered", f"{good:,}", counted(bad, "error") if bad else "no errors"
+        yield "answered ok", f"{good:,}", counted(bad, "error") if bad else "no errors"
     if summary.ready_after is not None:
         yield "ready after", duration(summary.ready_after), ""

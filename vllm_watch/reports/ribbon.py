@@ -38,9 +38,9 @@ WORDS = {
     IDLE: "idle",
     "warning": "warning",
     "critical": "critical",
-    SILENT: "no line",
+    SILENT: "no stats line",
     DEAD: "dead",
-    OVER: "over",
+    OVER: "stopped or finished",
 }
 """The meaning of the colours, in the order of the legend."""
 WIDTH, HEIGHT = 1060.0, 104.0
@@ -142,7 +142,7 @@ def ribbon_svg(
         "svg", *drawn, class_="ribbon small" if small else "plot ribbon",
         viewBox=f"0 0 {WIDTH:g} {floor if small else floor + _AXIS:g}",
         preserveAspectRatio="none" if small else None, role="img",
-        aria_label="what the server was over time", **data,
+        aria_label="state of the server over time", **data,
     )  # fmt: skip
     seen = {part.state for part in parts}
     return svg, [state for state in WORDS if state in seen]
@@ -189,7 +189,7 @@ def _strip(axis: Axis, parts: list[Part], floor: float) -> Iterator[Markup]:
     length = axis.end - axis.begin
     for part in parts:
         begin, end = (
-            clock(axis.begin + share * length, axis.zone) for share in (part.begin, part.end)
+            clock(round(axis.begin + share * length), axis.zone) for share in (part.begin, part.end)
         )
         yield element(
             "rect", element("title", f"{WORDS.get(part.state, part.state)} {begin} – {end}"),

@@ -59,14 +59,14 @@ def _of_samples(
             samples.curve("generation_tps", "▲ generation", "primary"),
             samples.curve("prompt_tps", "▼ prompt", "secondary"),
         ),
-        note="" if samples.highs is None else "pale: range",
+        note="" if samples.highs is None else "pale area: lowest to highest",
     )  # fmt: skip
     yield _requests(samples, limit)
     yield _kv_cache(samples, health)
     if not recorded:
         yield Plot(
             _PER_TOKEN, "ms", "area", times, (samples.curve("pace", "", "note", 1000.0),),
-            note="mean, about, from the log",
+            note="mean, estimated from the log",
         )  # fmt: skip
     if not np.isnan(frame["prefix_cache_hit_rate"]).all():
         good = health.prefix_cache_excellent * 100
@@ -193,7 +193,7 @@ def _gpus(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
     )
     if curves:
         more = len(tables) - len(frames)
-        note = f"recorded, {more} more" if more > 0 else "recorded"
+        note = f"recorded; {more} more GPUs not shown" if more > 0 else "recorded"
         yield Plot("GPU power", "W", "lines", rows.times, curves, note=note)
 
 

@@ -20,7 +20,7 @@ _AS_JSON = frozenset({"allowed_origins", "allowed_methods", "allowed_headers"})
 _REPEATED = frozenset({"middleware"})
 """Flags that are given once for each value."""
 
-OFFLINE = "an offline run: the class LLM takes these flags as arguments, with _ and without --"
+OFFLINE = "the run is offline: give these flags to the class LLM as arguments, with _, without --"
 """Why there is no line if no server was started."""
 
 
@@ -46,8 +46,11 @@ def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
     if given is not None:
         return _given(given), ""
     if lines:
-        return None, "its log prints all arguments with defaults: the given ones are unknown"
-    return None, "its log has no line `non-default args`, which lists the given flags"
+        return (
+            None,
+            "the log prints all arguments with their defaults: which ones were given is unknown",
+        )
+    return None, "the log has no line `non-default args`, which lists the given flags"
 
 
 def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> str:

@@ -149,10 +149,17 @@ def findings_in_words(findings: Sequence[Finding], zone: tzinfo) -> list[Finding
     return [_in_words(same, zone) for same in alike.values()]
 
 
+def cost_words(finding: Finding) -> str:
+    """Return the costs of the advice; those of several flags begin with their flags."""
+    if len(finding.costs) == 1:
+        return finding.costs[0].partition(": ")[2]
+    return "; ".join(finding.costs)
+
+
 def advice_words(words: FindingWords) -> list[str]:
     """Return the advice, with flags, arithmetic, gain and cost, and explained findings."""
     finding = words.finding
-    costs = "; ".join(cost.partition(": ")[2] for cost in finding.costs)
+    costs = cost_words(finding)
     texts = [
         f"do: {finding.remedy}" if finding.remedy else "",
         f"flags: {' '.join(finding.flags)}" if not finding.names_flags else "",
@@ -231,13 +238,13 @@ def _engine_row(engine: EngineSummary) -> tuple[str, ...]:
 
 def _time(summary: RunSummary, zone: tzinfo) -> str:
     known = summary.first is not None and summary.last is not None and summary.zone_assumed
-    return time_words(summary, zone) + (f"; stamps in {summary.tz}, assumed" if known else "")
+    return time_words(summary, zone) + (f"; timestamps in {summary.tz}, assumed" if known else "")
 
 
 def time_words(summary: RunSummary, zone: tzinfo, aside: str = "") -> str:
     """Return first and last stamp of a run, how long it lasted and, in the brackets, an `aside`."""
     if summary.first is None or summary.last is None:
-        return "no line has a stamp"
+        return "no line has a timestamp"
     first, last = (datetime.fromtimestamp(each, zone) for each in (summary.first, summary.last))
     long = duration((last - first).total_seconds())
     day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
@@ -297,10 +304,12 @@ def _tokens(summary: RunSummary) -> str:
     whole = summary.all_engines
     if not whole.samples:
         return "unknown: no stats line"
-    return (
-        f"{_whole(whole.generated_tokens)} generated, {_whole(whole.prompt_tokens)} prompt tokens "
-        f"computed ({whole.samples:,} samples, {whole.busy_samples:,} busy)"
+    numbers = (
+        ("generated", whole.generated_tokens),
+        ("prompt tokens computed", whole.prompt_tokens),
     )
+    words = (f"{what} unknown" if n is None else f"{n:,} {what}" for what, n in numbers)
+    return f"{', '.join(words)} ({whole.samples:,} samples, {whole.busy_samples:,} busy)"
 
 
 def _whole(number: int | None) -> str:

@@ -26,6 +26,9 @@ _METRICS = (
 )
 
 
+_NO_ACCESS_LINES = "the log has no access lines"
+
+
 def unknowns_of(summary: RunSummary) -> tuple[Unknown, ...]:
     """Return what is unknown about a run, with the reason."""
     return tuple(_unknowns(summary))
@@ -36,12 +39,13 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
         why = "vLLM does not log them; `vllm-watch record` adds them"
         yield Unknown("percentiles of latencies", why)
     if summary.times is None and summary.times_unknown and summary.all_engines.samples:
-        yield Unknown("mean times of requests", summary.times_unknown)
+        why = _NO_ACCESS_LINES if summary.requests is None else summary.times_unknown
+        yield Unknown("mean times of requests", why)
     if not summary.recorded.gpus:
         why = "vLLM does not log them; `vllm-watch record --gpu` adds them"
-        yield Unknown("GPU use, power, heat", why)
+        yield Unknown("GPU utilization, power, temperature", why)
     if summary.requests is None:
-        yield Unknown("requests answered, and with which status", "access lines are switched off")
+        yield Unknown("requests answered, and with which status", _NO_ACCESS_LINES)
     if not summary.all_engines.samples:
         yield Unknown("throughput, queue and KV cache", "the log has no stats line")
         return

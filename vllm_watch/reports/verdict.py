@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import clock, percent, rate, short_time
+from vllm_watch.core.figures import clock, counted, percent, rate, short_time
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
@@ -87,7 +87,7 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
 def _more(loud: list[Finding]) -> str:
     """Return how many findings there are besides the worst; those of several engines are one."""
     others = len({finding.id for finding in loud}) - 1
-    return f"+{others} more" if others > 0 else ""
+    return f"{counted(others, 'more finding')}" if others > 0 else ""
 
 
 def _moment(time: float, summary: RunSummary, zone: tzinfo) -> str:
@@ -100,10 +100,11 @@ def _moment(time: float, summary: RunSummary, zone: tzinfo) -> str:
 
 def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
     state = summary.state
-    when = "" if state.since is None else f" {_moment(state.since, summary, zone)}"
+    since = " since" if state.name in ("starting", "no-stats") else ""
+    when = "" if state.since is None else f"{since} {_moment(state.since, summary, zone)}"
     facts = [*_facts(summary)]
     over = state.name in ("stopped", "finished", "starting", "no-stats")
-    word = {"no-stats": "writes no stats"}.get(state.name, state.name)
+    word = {"no-stats": "writes no stats lines"}.get(state.name, state.name)
     if over:
         words = f"{word}{when}, all well" if facts else f"{word}{when}"
     else:
@@ -132,7 +133,7 @@ def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
     if finding.since is None:
         return ""
     if finding.until is None:
-        return f" since {_moment(finding.since, summary, zone)}"
+        return f", since {_moment(finding.since, summary, zone)}"
     begin, end = (_moment(time, summary, zone) for time in (finding.since, finding.until))
     return f", {begin} – {end}"
 
