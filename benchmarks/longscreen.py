@@ -11,7 +11,7 @@ from benchmarks.memory import Simulation, resident
 from vllm_watch.__main__ import SELDOM
 from vllm_watch.cli.common import formats
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
 from vllm_watch.tui.app import VllmWatch
@@ -66,7 +66,7 @@ class OnScreen(Simulation):
 
     def _read(self) -> None:
         """Pass what was written on to the app, as its reading thread does."""
-        looked = Looked(self.wall(), len(self._readers), (), ())
+        search = PathSearch(self.wall(), len(self._readers), (), ())
         self.app._arrived += [batch for reader in self._readers for batch in reader.read()]
-        self.app._arrived.append(looked)
+        self.app._arrived.append(search)
         self.app._apply()

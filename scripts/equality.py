@@ -33,7 +33,7 @@ from benchmarks import biglog
 from scripts.scenarios import load_scenarios, write
 from tests.casefiles import load
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest, ReadOptions, backlog, filereader
@@ -174,7 +174,7 @@ def newest_first(log: Path, known: Formats) -> Monitor:
         ingest = Ingest([str(log)], known, options(newest_first=True))
         quiet = 0
         for item in ingest.follow(stop):
-            if isinstance(item, Looked):
+            if isinstance(item, PathSearch):
                 quiet = quiet + 1 if monitor.store.reading() is None else 0
                 if quiet > 2:
                     stop.set()

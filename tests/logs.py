@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Block, CompanionBlock, Looked, News
+from vllm_watch.core.news import Block, CompanionBlock, News, PathSearch
 from vllm_watch.core.records import Record, records_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest, ReadOptions
@@ -66,13 +66,13 @@ def judged(batches: Iterable[News], settings: Settings | None = None) -> Monitor
     return monitor
 
 
-def records_in(read: Iterable[News | Looked], *, twins: bool = True) -> list[Record]:
+def records_in(read: Iterable[News | PathSearch], *, twins: bool = True) -> list[Record]:
     """Return the records that were read of logs, and of their companions."""
     kinds = Block | CompanionBlock if twins else Block
     return records_of(i for news in read if isinstance(news, kinds) for i in news.items)
 
 
-def blocks(read: Iterable[News | Looked]) -> list[Block]:
+def blocks(read: Iterable[News | PathSearch]) -> list[Block]:
     """Return the blocks of logs among news."""
     return [news for news in read if isinstance(news, Block)]
 

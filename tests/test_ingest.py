@@ -17,7 +17,7 @@ import pytest
 
 import vllm_watch.ingest.filereader as module
 from tests.logs import FIXTURES, blocks, formats, log_of, read, records_in, stats_by_hand
-from vllm_watch.core.news import Block, CompanionBlock, FileTrouble, Looked, News, ZoneFound
+from vllm_watch.core.news import Block, CompanionBlock, FileTrouble, News, PathSearch, ZoneFound
 from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.states import judge
 from vllm_watch.core.store import Store
@@ -61,15 +61,15 @@ class Following:
     def __init__(self, ingest: Ingest) -> None:
         self.ingest = ingest
         self.stop = threading.Event()
-        self.items: Iterator[News | Looked] = ingest.follow(self.stop)
-        self.looked: Looked | None = None
+        self.items: Iterator[News | PathSearch] = ingest.follow(self.stop)
+        self.search: PathSearch | None = None
 
     def look(self) -> list[News]:
         """Return the news up to the end of the next look that began after this call."""
         found: list[News] = []
         for item in self.items:
-            if isinstance(item, Looked):
-                self.looked = item
+            if isinstance(item, PathSearch):
+                self.search = item
                 break
             found.append(item)
         return found
@@ -137,14 +137,14 @@ def test_what_existed_has_no_arrival_and_what_was_appended_has(
 def test_a_log_that_appears_later_joins(tmp_path: Path, known: Formats) -> None:
     following = Following(Ingest([f"{tmp_path}/*.log"], known, polled()))
     assert following.look() == []
-    assert following.looked is not None
-    assert following.looked.missing == (f"{tmp_path}/*.log",)
+    assert following.search is not None
+    assert following.search.missing == (f"{tmp_path}/*.log",)
     (tmp_path / "a.log").write_text(lines(1)[0])
     (tmp_path / "a.err").write_text("INFO:     Application startup complete.\n")
     batches = following.look()
     assert rates(batches) == [0]
     assert [type(news) for news in batches[-2:]] == [Block, CompanionBlock]
-    assert not following.looked.missing
+    assert not following.search.missing
     following.end()
 
 
@@ -239,8 +239,8 @@ def test_a_trouble_with_a_folder_shows_since_when(
     for refuse in (False, True, True, False, True):
         refused[0] = refuse
         following.look()
-        assert following.looked is not None
-        said.append((len(following.looked.troubles), following.looked.troubles_since))
+        assert following.search is not None
+        said.append((len(following.search.troubles), following.search.troubles_since))
         clock[0] += 60
     assert said == [
         (0, ()),

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from vllm_watch.cli.troubles import troubles_said
-from vllm_watch.core.news import FileTrouble, Looked, News
+from vllm_watch.core.news import FileTrouble, News, PathSearch
 
 
 def test_each_trouble_is_reported_when_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
-    items: list[News | Looked] = [
-        Looked(10.0, 0, ("a.log",), ()),
-        Looked(20.0, 0, ("a.log",), ()),
+    items: list[News | PathSearch] = [
+        PathSearch(10.0, 0, ("a.log",), ()),
+        PathSearch(20.0, 0, ("a.log",), ()),
         FileTrouble("b.log", "b.log", "b.log: permission denied"),
-        Looked(30.0, 1, (), ()),
+        PathSearch(30.0, 1, (), ()),
         FileTrouble("b.log", "b.log", ""),
-        Looked(40.0, 1, (), ()),
-        Looked(50.0, 0, ("a.log",), ()),
+        PathSearch(40.0, 1, (), ()),
+        PathSearch(50.0, 0, ("a.log",), ()),
     ]
     assert list(troubles_said(iter(items))) == items
     missing = "vllm-watch: a.log: matches no file yet; waiting for one"

@@ -19,7 +19,7 @@ from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.cli.saying import say
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.reports.waiting import Waiting
 
@@ -218,7 +218,7 @@ def _outcome(path: Path, now: float, grace: float) -> str | None:
         waiting = Waiting(Settings(), formats())
         for item in ingest.follow(threading.Event()):
             outcome = waiting.feed(item, ingest.found.logs, now)
-            if isinstance(item, Looked):
+            if isinstance(item, PathSearch):
                 ingest.close()
                 return outcome
     return None
@@ -235,7 +235,7 @@ def test_silence_that_was_no_end_when_waiting_began_is_not_one_later(tmp_path: P
     looks = 0
     for item in ingest.follow(threading.Event()):
         assert waiting.feed(item, ingest.found.logs, now + 300.0 * looks) is None
-        looks += isinstance(item, Looked)
+        looks += isinstance(item, PathSearch)
         if looks == 3:
             break
     ingest.close()

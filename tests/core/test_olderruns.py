@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.seriesfigures import figures_of
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.buckets import Keep, Tier
-from vllm_watch.core.news import Block, Looked
+from vllm_watch.core.news import Block, PathSearch
 from vllm_watch.core.olderruns import FEWEST_EVENTS, MOST_QUIET, MOST_RUNS, make_room_of_quiet
 from vllm_watch.core.records import Event, Requests, Sample
 from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
@@ -150,12 +150,12 @@ def test_only_servers_that_are_silent_for_long_rest() -> None:
     monitor.judge()
     both = [monitor.alerts(server, server.run) for server in monitor.store.servers.values()]
     assert [one.beginnings for one in both] == [2, 2]
-    monitor.look(Looked(90_100.0, 2, (), ()))
+    monitor.searched(PathSearch(90_100.0, 2, (), ()))
     assert [one.beginnings for one in both] == [1, 2]
     unbounded = Monitor(Settings())
     unbounded.apply(Block("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
     unbounded.judge()
-    unbounded.look(Looked(1e9, 1, (), ()))
+    unbounded.searched(PathSearch(1e9, 1, (), ()))
 
 
 def test_what_is_old_is_thinned_in_earlier_runs_too() -> None:

@@ -11,8 +11,8 @@ from vllm_watch.core.news import (
     CompanionBlock,
     FileTrouble,
     LogFound,
-    Looked,
     News,
+    PathSearch,
     ZoneFound,
 )
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
@@ -197,8 +197,8 @@ def test_a_store_without_stamps_reaches_nowhere() -> None:
     store = Store()
     applied(store=store)
     assert store.reach() == (None, None)
-    store.looked = Looked(1.0, 1, (), ())
-    assert store.looked is not None
+    store.search = PathSearch(1.0, 1, (), ())
+    assert store.search is not None
 
 
 def test_lines_of_a_traceback_join_their_error() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings, WatchSettings
 from vllm_watch.config.overrides import Override
-from vllm_watch.core.news import Block, CompanionBlock, LogFound, Looked, ZoneFound
+from vllm_watch.core.news import Block, CompanionBlock, LogFound, PathSearch, ZoneFound
 from vllm_watch.core.records import Event, Requests, Sample
 from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.monitor import Monitor
@@ -74,10 +74,10 @@ def test_settings_reach_rules_and_states() -> None:
 
 def test_a_look_is_kept_and_a_server_without_lines_is_starting() -> None:
     monitor = Monitor(Settings())
-    monitor.look(Looked(5.0, 1, ("*.log",), ()))
+    monitor.searched(PathSearch(5.0, 1, ("*.log",), ()))
     server = monitor.apply(LogFound(LOG))
     monitor.judge()
-    assert monitor.store.looked == Looked(5.0, 1, ("*.log",), ())
+    assert monitor.store.search == PathSearch(5.0, 1, ("*.log",), ())
     health = monitor.health(server, 5.0, live=True, saved=False)
     assert (health.state.name, health.findings) == ("starting", ())
 

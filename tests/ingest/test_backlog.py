@@ -12,7 +12,7 @@ import pytest
 
 from tests.logs import formats, judged
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked, News, PastComplete, bytes_of
+from vllm_watch.core.news import News, PastComplete, PathSearch, bytes_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest, ReadOptions, backlog, filereader
 from vllm_watch.parsing.formats import Formats
@@ -62,13 +62,13 @@ class Screen:
         )
         self.stop = threading.Event()
         self._ingest = Ingest([str(log)], known, options)
-        self._items: Iterator[News | Looked] = self._ingest.follow(self.stop)
+        self._items: Iterator[News | PathSearch] = self._ingest.follow(self.stop)
         self.complete = False
 
     def look(self) -> None:
         """Apply batches up to the next look, and judge."""
         for item in self._items:
-            if isinstance(item, Looked):
+            if isinstance(item, PathSearch):
                 break
             self.complete |= isinstance(item, PastComplete)
             self.monitor.apply(item)

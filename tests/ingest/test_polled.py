@@ -12,7 +12,7 @@ from tests import serverlog
 from tests.logs import formats
 from tests.serverside.pages import page, plain, serving
 from vllm_watch.cli.metricsurl import page_address
-from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked
+from vllm_watch.core.news import CompanionBlock, FileTrouble, PathSearch
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import ReadOptions
 from vllm_watch.ingest.polled import PolledIngest
@@ -42,7 +42,7 @@ def followed(log: Path, poller: Poller, wanted: int = 1) -> Server:
     ingest = PolledIngest([str(log)], formats(), options, poller)
     store, stop, rows = Store(), threading.Event(), 0
     for item in ingest.follow(stop):
-        if not isinstance(item, Looked):
+        if not isinstance(item, PathSearch):
             store.apply(item)
             if isinstance(item, CompanionBlock | FileTrouble):
                 rows += len(item.items) if isinstance(item, CompanionBlock) else 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests import serverlog
 from tests.logs import formats
 from vllm_watch.cli import main
-from vllm_watch.core.news import CompanionBlock, Looked, News, ZoneFound
+from vllm_watch.core.news import CompanionBlock, News, PathSearch, ZoneFound
 from vllm_watch.core.recorded import EngineRow, Latency, row_json
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.records import Event
@@ -148,11 +148,11 @@ def test_rows_are_followed(log: Path) -> None:
     twin = beside(log, row(T0 + 60))
     ingest = Ingest([str(log)], formats(), ReadOptions(tz=UTC, live=True, poll_seconds=0.05))
     store, stop = Store(), threading.Event()
-    items: Iterator[News | Looked] = ingest.follow(stop)
+    items: Iterator[News | PathSearch] = ingest.follow(stop)
 
     def until(count: int) -> None:
         for item in items:
-            if not isinstance(item, Looked):
+            if not isinstance(item, PathSearch):
                 store.apply(item)
             (server,) = store.servers.values() if store.servers else (None,)
             if server is not None and len(server.recording.engines.get(0, ())) == count:

@@ -19,7 +19,7 @@ from tests.logs import FIXTURES, formats, log_of, stats_by_hand
 from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.integrations.agents import agent_server
 from vllm_watch.integrations.answers import LONGEST_LINE, MOST_SAMPLES, Answers, _bounded_points
@@ -35,7 +35,7 @@ def answers_of(*paths: Path) -> Answers:
     answers = Answers(FollowedServers(Settings(), formats()), formats(), time.time)
     for item in ingest.follow(threading.Event()):
         answers.followed.feed(item, ingest.found.logs, time.time())
-        if isinstance(item, Looked) and item.caught_up:
+        if isinstance(item, PathSearch) and item.caught_up:
             break
     ingest.close()
     return answers

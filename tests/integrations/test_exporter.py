@@ -21,7 +21,7 @@ from vllm_watch.cli import main
 from vllm_watch.cli.exporter_command import _write
 from vllm_watch.cli.listening import listen_address
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.integrations.exporter import Exporter
 from vllm_watch.reports.following import FollowedServers
@@ -43,7 +43,7 @@ class Followed:
         while times:
             item = next(self._items)
             self.exporter.feed(item, self.ingest.found.logs, time.time())
-            times -= isinstance(item, Looked) and item.caught_up
+            times -= isinstance(item, PathSearch) and item.caught_up
         return page_of(generate_latest(self.exporter.registry).decode())
 
 

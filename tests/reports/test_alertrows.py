@@ -11,7 +11,7 @@ import pytest
 
 from tests.logs import FIXTURES, log_of, read
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.reports.eventrows import event_rows, event_rows_as_they_come
 from vllm_watch.reports.rows import Row
 
@@ -25,7 +25,7 @@ def alerts(rows: Iterator[Row | None]) -> list[Row]:
     return sorted(found, key=lambda row: (str(row["time"]), json.dumps(row["fields"])))
 
 
-def growing(log: Path, copy: Path) -> Iterator[News | Looked]:
+def growing(log: Path, copy: Path) -> Iterator[News | PathSearch]:
     """Append a log to its copy line by line, with a look after each stats line."""
     copy.write_bytes(b"")
     ingest = read(copy)
@@ -40,8 +40,8 @@ def growing(log: Path, copy: Path) -> Iterator[News | Looked]:
                 file.write(b"".join(kept))
             kept.clear()
             yield from reader.read()
-            yield Looked(0.0, 1, (), ())
-    yield Looked(0.0, 1, (), ())
+            yield PathSearch(0.0, 1, (), ())
+    yield PathSearch(0.0, 1, (), ())
     ingest.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Block, Looked, News
+from vllm_watch.core.news import Block, News, PathSearch
 from vllm_watch.core.records import Event
 from vllm_watch.reports.eventrows import event_rows_as_they_come
 
@@ -19,8 +19,8 @@ def test_all_events_of_many_runs_are_reported_once() -> None:
             ),
         )
 
-    look = Looked(1.0, 1, (), ())
-    items: list[News | Looked] = [events(0), look, events(150), look, look]
+    look = PathSearch(1.0, 1, (), ())
+    items: list[News | PathSearch] = [events(0), look, events(150), look, look]
     told = [
         str(row["text"]).split()[:2]
         for row in event_rows_as_they_come(items, Settings())

@@ -9,7 +9,7 @@ import pytest
 from tests.logs import at, read
 from tests.serverlog import begun, busy, idle, line, ready, write
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.reports.narration import Narrator
 
 START = at("09:00:00")
@@ -20,7 +20,7 @@ def told(folder: Path, narrator: Narrator, text: str, wall: float) -> list[str]:
     """Read a log from its beginning and look at it; the words without their clock times."""
     for batch in read(write(folder, text, modified=wall)).read_once():
         list(narrator.feed(batch, wall))
-    return [words.partition("  ")[2] for words in narrator.feed(Looked(wall, 1, (), ()), wall)]
+    return [words.partition("  ")[2] for words in narrator.feed(PathSearch(wall, 1, (), ()), wall)]
 
 
 @pytest.mark.parametrize("fresh", [True, False])

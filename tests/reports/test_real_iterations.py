@@ -15,7 +15,7 @@ from tests.logs import formats, log_of, page_beside
 from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked
+from vllm_watch.core.news import PathSearch
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.integrations.exporter import Exporter
 from vllm_watch.reports.following import FollowedServers
@@ -51,7 +51,7 @@ def test_the_exporter_counts_steps_by_vllms_own_name(tmp_path: Path) -> None:
     exporter = Exporter(FollowedServers(Settings(), formats()))
     for item in ingest.follow(threading.Event()):
         exporter.feed(item, ingest.found.logs, time.time())
-        if isinstance(item, Looked) and item.caught_up:
+        if isinstance(item, PathSearch) and item.caught_up:
             break
     ingest.close()
     exporter.write(target)

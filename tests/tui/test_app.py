@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from tests.logs import FIXTURES, at, formats, log_of
 from tests.tui.screens import SETTINGS, Wall, all_read, drawn, replay_app, until
-from vllm_watch.core.news import LogFound, Looked, News, Past
+from vllm_watch.core.news import LogFound, News, Past, PathSearch
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.app import VllmWatch
@@ -324,7 +324,7 @@ class Broken(Ingest):
         yield from super().read_once(stop)
         raise RuntimeError("[/var/x] the disk is gone [red]")
 
-    def follow(self, stop: object, **_: object) -> Iterator[News | Looked]:
+    def follow(self, stop: object, **_: object) -> Iterator[News | PathSearch]:
         yield from super().read_once()
         raise RuntimeError("[/var/x] the disk is gone [red]")
 
@@ -364,8 +364,8 @@ class Staged(Ingest):
 
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
-    ) -> Iterator[News | Looked]:
-        yield Looked(0.0, 1, (), ())
+    ) -> Iterator[News | PathSearch]:
+        yield PathSearch(0.0, 1, (), ())
         yield Past(LogFound("a.log"), 1, 2)
         assert isinstance(stop, threading.Event)
         stop.set()
@@ -389,10 +389,10 @@ def test_the_past_of_a_large_log_is_read_after_the_first_frame() -> None:
     assert looked.wait(30)
     (first,) = posted
     assert isinstance(first, NewsRead)
-    assert [type(item) for item in first.items] == [Looked]
+    assert [type(item) for item in first.items] == [PathSearch]
     framed.set()
     reading.join(30)
     assert [type(item) for m in posted if isinstance(m, NewsRead) for item in m.items] == [
-        Looked,
+        PathSearch,
         Past,
     ]

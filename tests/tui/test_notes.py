@@ -8,7 +8,7 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
-from vllm_watch.core.news import Block, FileTrouble, Looked
+from vllm_watch.core.news import Block, FileTrouble, PathSearch
 from vllm_watch.tui import lognotes
 from vllm_watch.tui.lognotes import LogNotes, notes_of
 
@@ -20,13 +20,13 @@ def test_troubles_of_folders_and_of_logs_tell_since_when() -> None:
     gone = f"{source}: was removed; it is read again when it is back"
     yesterday = at("23:50:00") - 86400
     monitor.apply(FileTrouble(source, source, gone, at("09:20:59")))
-    monitor.look(Looked(at("12:00:00"), 1, (), (folder,), troubles_since=(yesterday,)))
+    monitor.searched(PathSearch(at("12:00:00"), 1, (), (folder,), troubles_since=(yesterday,)))
     assert view_at(monitor, "09:21:00").notes == (
         f"{folder} (since 11-22 23:50)",
         f"{gone} (since 09:20)",
     )
     monitor.apply(FileTrouble(source, source, ""))
-    monitor.look(Looked(at("12:00:01"), 1, (), ()))
+    monitor.searched(PathSearch(at("12:00:01"), 1, (), ()))
     assert view_at(monitor, "09:21:00").notes == ()
 
 

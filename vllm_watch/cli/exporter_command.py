@@ -91,13 +91,13 @@ def _export(
 ) -> None:
     """Feed the exporter with the news; write the text file from time to time."""
     from vllm_watch.cli.troubles import troubles_said
-    from vllm_watch.core.news import Looked
+    from vllm_watch.core.news import PathSearch
 
     written, trouble = -TEXTFILE_SECONDS, ""
     for item in troubles_said(ingest.follow(stop)):
         exporter.feed(item, ingest.found.logs, time.time())
         due = time.monotonic() - written >= TEXTFILE_SECONDS
-        if textfile is not None and due and isinstance(item, Looked) and item.caught_up:
+        if textfile is not None and due and isinstance(item, PathSearch) and item.caught_up:
             before, trouble = trouble, _write(exporter, textfile)
             written = time.monotonic()
             if trouble and trouble != before:

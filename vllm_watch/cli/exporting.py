@@ -18,7 +18,7 @@ from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import BinaryIO
-from vllm_watch.core.news import Block, FileTrouble, Looked, News, ZoneFound
+from vllm_watch.core.news import Block, FileTrouble, News, PathSearch, ZoneFound
 from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
@@ -256,7 +256,7 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
     return DONE
 
 
-def _as_they_come(items: Iterator[News | Looked], wanted: _Wanted) -> Iterator[Row | None]:
+def _as_they_come(items: Iterator[News | PathSearch], wanted: _Wanted) -> Iterator[Row | None]:
     """Return the wanted rows while logs grow, None at each quiet moment."""
     if not wanted.events:
         return rows_as_they_come(items)
@@ -265,9 +265,11 @@ def _as_they_come(items: Iterator[News | Looked], wanted: _Wanted) -> Iterator[R
     return event_rows_as_they_come(items, wanted.settings)
 
 
-def _begun(items: Iterator[News | Looked], beginnings: Beginnings) -> Iterator[News | Looked]:
+def _begun(
+    items: Iterator[News | PathSearch], beginnings: Beginnings
+) -> Iterator[News | PathSearch]:
     for item in items:
-        if not isinstance(item, Looked):
+        if not isinstance(item, PathSearch):
             beginnings.feed(item)
         yield item
 

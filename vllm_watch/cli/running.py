@@ -21,7 +21,7 @@ from vllm_watch.cli.saying import DONE, FAILED, TIMED_OUT, CommandError, say
 from vllm_watch.cli.serverend import LogEnd
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.ingest import Ingest
 from vllm_watch.serverside.commandline import ServerCommand, log_name, server_command, with_flags
 from vllm_watch.serverside.presets import PresetError, fitted, preset_table
@@ -208,7 +208,7 @@ class _Session:
         if not self.exited.wait(seconds):
             self.server.stop(0.0 if seconds == 0 else 1.0)
 
-    def _items(self, ingest: Ingest) -> Iterator[News | Looked]:
+    def _items(self, ingest: Ingest) -> Iterator[News | PathSearch]:
         """Yield the news of the log until the server is over and its last lines are read."""
         stop = threading.Event()
         looks, until = 0, math.inf
@@ -219,7 +219,7 @@ class _Session:
             if time.monotonic() > until:
                 stop.set()
                 return
-            if isinstance(item, Looked):
+            if isinstance(item, PathSearch):
                 looks = looks + 1 if self.exited.is_set() else 0
                 if looks > _LOOKS_AFTER or self.left:
                     stop.set()
@@ -282,7 +282,7 @@ class _Session:
         until = time.monotonic() + self.arguments.timeout
         for item in self._items(ingest):
             outcome = waiting.feed(item, ingest.found.logs, time.time())
-            if not isinstance(item, Looked) or self._signalled is not None:
+            if not isinstance(item, PathSearch) or self._signalled is not None:
                 continue
             if outcome == "ready" and self._is_new(waiting):
                 say(f"ready after {time.time() - self._began:.0f} s")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vllm_watch.cli.saying import say
-from vllm_watch.core.news import FileTrouble, Looked, News
+from vllm_watch.core.news import FileTrouble, News, PathSearch
 from vllm_watch.core.timetexts import since_words
 
 
-def troubles_said(items: Iterator[News | Looked]) -> Iterator[News | Looked]:
+def troubles_said(items: Iterator[News | PathSearch]) -> Iterator[News | PathSearch]:
     """Pass on the items of following; report each trouble on stderr when it begins."""
     last: set[str] = set()
     troubles: dict[tuple[str, str], FileTrouble] = {}
     for item in items:
-        if isinstance(item, Looked):
+        if isinstance(item, PathSearch):
             now: dict[str, float | None] = {
                 f"{path}: matches no file yet; waiting for one": None for path in item.missing
             }

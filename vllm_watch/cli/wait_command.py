@@ -14,7 +14,7 @@ from vllm_watch.core.hints import TYPE_CHECKING
 if TYPE_CHECKING:
     import threading
 
-    from vllm_watch.core.news import Looked
+    from vllm_watch.core.news import PathSearch
     from vllm_watch.ingest import Ingest
     from vllm_watch.reports.waiting import AwaitedServer, Outcome, Waiting
 
@@ -82,14 +82,14 @@ def _wait(
     """
     from threading import Timer
 
-    from vllm_watch.core.news import Looked
+    from vllm_watch.core.news import PathSearch
 
     timer: Timer | None = None
     for item in ingest.follow(stop):
         outcome = waiting.feed(item, ingest.found.logs, time.time())
         if outcome is not None:
             return outcome
-        if isinstance(item, Looked):
+        if isinstance(item, PathSearch):
             shown.update(waiting, item)
             left = end - time.monotonic()
             if left <= 0:
@@ -109,11 +109,11 @@ class _Lines:
         self._said: dict[str, str] = {}
         self._began = time.monotonic()
 
-    def update(self, waiting: Waiting, looked: Looked) -> None:
+    def update(self, waiting: Waiting, search: PathSearch) -> None:
         """Report the news since the last look."""
-        for path in looked.missing:
+        for path in search.missing:
             self._say(path, "matches no file yet; waiting for one")
-        for trouble in looked.troubles:
+        for trouble in search.troubles:
             self._say(trouble, trouble, bare=True)
         for each in waiting.awaited:
             if each.server.trouble:
@@ -141,10 +141,10 @@ class _Bar:
         self._began = time.monotonic()
         self._drawn = False
 
-    def update(self, waiting: Waiting, looked: Looked) -> None:
+    def update(self, waiting: Waiting, search: PathSearch) -> None:
         """Draw the line."""
         parts = [_with_bar(each) for each in waiting.awaited]
-        parts += [f"{path}: matches no file yet" for path in looked.missing]
+        parts += [f"{path}: matches no file yet" for path in search.missing]
         seconds = time.monotonic() - self._began
         text = f"{seconds:4.0f} s  " + "   ".join(parts)
         self._draw(_cut(text, _columns() - 1))

@@ -133,7 +133,7 @@ News: TypeAlias = "ServerNews | Past"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PathSearch:
     """The paths were searched."""
 
     time: float
@@ -155,6 +155,6 @@ class Looked:
         return self.files, self.missing, self.troubles, self.caught_up, self.troubles_since
 
 
-def bytes_of(news: News | Looked) -> int:
+def bytes_of(news: News | PathSearch) -> int:
     """Return how many bytes were read for it."""
     return news.size if isinstance(news, Block | CompanionBlock) else 0

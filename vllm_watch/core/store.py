@@ -19,10 +19,10 @@ from vllm_watch.core.news import (
     FileTrouble,
     LogFound,
     LogMoved,
-    Looked,
     News,
     Past,
     PastComplete,
+    PathSearch,
     ServerNews,
     ZoneFound,
 )
@@ -192,7 +192,7 @@ class Store:
         """
         self._keep, self._judge = keep, judge
         self.servers: dict[str, Server] = {}
-        self.looked: Looked | None = None
+        self.search: PathSearch | None = None
         self.revision = 0
         """Grows with every change; two equal revisions need no redraw."""
         self.expected: int | None = None

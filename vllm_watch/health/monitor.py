@@ -19,10 +19,10 @@ from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.news import (
     Block,
     CompanionBlock,
-    Looked,
     News,
     Past,
     PastComplete,
+    PathSearch,
     ZoneFound,
 )
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
@@ -178,12 +178,12 @@ class Monitor:
             make_room(server.runs, self._keep)
             server.run.forget_text()
 
-    def look(self, looked: Looked) -> None:
+    def searched(self, search: PathSearch) -> None:
         """Note the result of a search of the paths."""
-        self.store.looked = looked
-        if self._keep is not None and looked.time - self._aged >= _AGE_SECONDS:
-            self._aged = looked.time
-            self._age(looked.time, self._keep)
+        self.store.search = search
+        if self._keep is not None and search.time - self._aged >= _AGE_SECONDS:
+            self._aged = search.time
+            self._age(search.time, self._keep)
 
     def _age(self, now: float, keep: Keep) -> None:
         """Reduce servers that have not written for as long as samples are kept in full."""

@@ -8,7 +8,7 @@ from functools import partial
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.news import Looked, News, bytes_of
+from vllm_watch.core.news import News, PathSearch, bytes_of
 from vllm_watch.core.records import Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
@@ -112,7 +112,7 @@ class Ingest:
 
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
-    ) -> Iterator[News | Looked]:
+    ) -> Iterator[News | PathSearch]:
         """Yield all existing lines, then new ones, until `stop` is set; new files join.
 
         `waits` is called when everything is passed on and reading waits for more.
@@ -130,7 +130,7 @@ class Ingest:
             ):
                 yield from self._look(changed, stop, schedule)
                 if options.ends and self._ended():
-                    yield self._looked()  # lines held until a `Looked` are released
+                    yield self._searched()  # lines held until a `PathSearch` are released
                     return
                 if self._backlog or stop.is_set():
                     break
@@ -143,10 +143,10 @@ class Ingest:
 
     def _look(
         self, changed: set[str] | None, stop: StopEvent, schedule: PollSchedule | None = None
-    ) -> Iterator[News | Looked]:
+    ) -> Iterator[News | PathSearch]:
         """Yield new lines of the files that changed, or of all files if unknown.
 
-        A `Looked` is yielded at the end of all files, and after a poll without news: then the last
+        A `PathSearch` comes at the end of all files, and after a poll without news: then the last
         line of each file is complete.
         """
         quiet = schedule is not None and not schedule.by_event
@@ -161,9 +161,9 @@ class Ingest:
                 if stop.is_set():
                     return
         if changed is None or quiet:
-            yield self._looked()
+            yield self._searched()
 
-    def _catch_up(self, stop: StopEvent) -> Iterator[News | Looked]:
+    def _catch_up(self, stop: StopEvent) -> Iterator[News | PathSearch]:
         """Read the past of large logs; between two slices, read new lines."""
         while self._backlog and not stop.is_set():
             for item in self._backlog.read():
@@ -284,11 +284,11 @@ class Ingest:
             path, source, self.formats, options, following, twin=twin, stage=stage, log=log
         )
 
-    def _looked(self) -> Looked:
+    def _searched(self) -> PathSearch:
         now = self._options.now()
         texts = self.found.troubles
         self._troubles_since = {text: self._troubles_since.get(text, now) for text in texts}
-        return Looked(
+        return PathSearch(
             now,
             len(self.found.logs),
             self.found.missing,

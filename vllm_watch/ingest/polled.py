@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked, News
+from vllm_watch.core.news import CompanionBlock, FileTrouble, News, PathSearch
 from vllm_watch.core.recorded import RECORDING
 from vllm_watch.ingest.logs import Ingest
 from vllm_watch.ingest.options import ReadOptions
@@ -29,13 +29,13 @@ class PolledIngest(Ingest):
 
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
-    ) -> Iterator[News | Looked]:
+    ) -> Iterator[News | PathSearch]:
         """Yield the same as `Ingest`, and after each look the new rows of the page."""
         end = self._poller.start()
         try:
             for item in super().follow(stop, waits=waits):
                 yield item
-                if isinstance(item, Looked):
+                if isinstance(item, PathSearch):
                     yield from self._polled()
         finally:
             end()

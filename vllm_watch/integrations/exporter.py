@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from vllm_watch.core.hints import Any
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.integrations.metricfamilies import families
 from vllm_watch.integrations.totals import Totals
 from vllm_watch.reports.following import FollowedServers
@@ -41,7 +41,7 @@ class Exporter(Collector):
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
 
-    def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> None:
+    def feed(self, item: News | PathSearch, logs: Iterable[LogSet], wall: float) -> None:
         """Apply an item that was read at `wall`."""
         with self._lock:
             server = self._servers.feed(item, logs, wall)

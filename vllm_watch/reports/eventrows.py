@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked, News, ZoneFound
+from vllm_watch.core.news import News, PathSearch, ZoneFound
 from vllm_watch.core.records import Event
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
@@ -42,7 +42,7 @@ def event_rows(read: Iterable[News], settings: Settings) -> Iterator[Row]:
 
 
 def event_rows_as_they_come(
-    items: Iterable[News | Looked], settings: Settings
+    items: Iterable[News | PathSearch], settings: Settings
 ) -> Iterator[Row | None]:
     """Yield events while logs grow, None at each quiet moment.
 
@@ -54,7 +54,7 @@ def event_rows_as_they_come(
     alerts = AlertsAsTheyCome(monitor)
     opened: dict[int, Moment] = {}
     for item in items:
-        if not isinstance(item, Looked):
+        if not isinstance(item, PathSearch):
             server = monitor.apply(item)
             if isinstance(item, ZoneFound) and item.shift:
                 alerts.moved(server.source, item.shift)

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from vllm_watch.core.columns import shifted
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
-from vllm_watch.core.news import Block, LogFound, Looked, News, ZoneFound
+from vllm_watch.core.news import Block, LogFound, News, PathSearch, ZoneFound
 from vllm_watch.core.records import Amendment, Event, Sample, SampleTable
 from vllm_watch.reports.pieces import Piece
 from vllm_watch.reports.rows import Row
@@ -107,7 +107,7 @@ def pieces_of(read: Iterable[News]) -> Iterator[Piece]:
     yield from maker.flush()
 
 
-def rows_as_they_come(items: Iterable[News | Looked]) -> Iterator[Row | None]:
+def rows_as_they_come(items: Iterable[News | PathSearch]) -> Iterator[Row | None]:
     """Yield rows while logs grow, None at each quiet moment (to flush the output).
 
     A row is released by the next line of its log or the next search of the files, so that it
@@ -115,8 +115,8 @@ def rows_as_they_come(items: Iterable[News | Looked]) -> Iterator[Row | None]:
     """
     maker = PieceMaker()
     for item in items:
-        pieces = maker.flush() if isinstance(item, Looked) else maker.pieces(item)
+        pieces = maker.flush() if isinstance(item, PathSearch) else maker.pieces(item)
         for piece in pieces:
             yield from piece.rows()
-        if isinstance(item, Looked):
+        if isinstance(item, PathSearch):
             yield None

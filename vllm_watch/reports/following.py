@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vllm_watch.config import Settings
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
@@ -29,15 +29,15 @@ class FollowedServers:
         self.caught_up = False
         """True once everything that existed at the beginning has been read."""
 
-    def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Server | None:
+    def feed(self, item: News | PathSearch, logs: Iterable[LogSet], wall: float) -> Server | None:
         """Apply an item read at `wall`; `logs` are the files of the servers found so far.
 
         Returns the server of the news, None for a search of the paths.
         """
-        if not isinstance(item, Looked):
+        if not isinstance(item, PathSearch):
             return self._monitor.apply(item)
         self._monitor.judge()
-        self._monitor.look(item)
+        self._monitor.searched(item)
         self.missing = item.missing
         self.caught_up = self.caught_up or item.caught_up
         files = {entry.source: (entry.source, *entry.twins) for entry in logs}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vllm_watch.config import Settings
 from vllm_watch.core.figures import clock
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.core.records import Event
 from vllm_watch.core.startup import ready_after
 from vllm_watch.core.store import Server
@@ -38,9 +38,9 @@ class Narrator:
         self._phase = ""
         self._was_up = False
 
-    def feed(self, item: News | Looked, wall: float) -> Iterator[str]:
+    def feed(self, item: News | PathSearch, wall: float) -> Iterator[str]:
         """Apply an item that was read at `wall`; after a search of the paths yield the news."""
-        if not isinstance(item, Looked):
+        if not isinstance(item, PathSearch):
             self._monitor.apply(item)
             return
         self._monitor.judge()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import Literal
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.core.reasons import SHOWN_ERRORS
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import startup_share, with_progress
@@ -89,14 +89,14 @@ class Waiting:
         """Paths that match nothing yet."""
         return self._followed.missing
 
-    def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
+    def feed(self, item: News | PathSearch, logs: Iterable[LogSet], wall: float) -> Outcome | None:
         """Apply an item that was read at `wall`; return the outcome once there is one.
 
         `logs` are the files of the servers found so far. The wait can only end after all files have
         been read: before that a companion may be unread.
         """
         self._followed.feed(item, logs, wall)
-        if not isinstance(item, Looked):
+        if not isinstance(item, PathSearch):
             return None
         self.awaited = tuple(self._awaited(now) for now in self._followed.now(wall))
         self._began = True

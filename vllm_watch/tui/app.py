@@ -22,7 +22,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
 from vllm_watch.core.hints import Any
-from vllm_watch.core.news import Looked, News, Past
+from vllm_watch.core.news import News, Past, PathSearch
 from vllm_watch.core.timetexts import TimeText, place_time
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
@@ -115,7 +115,7 @@ class VllmWatch(App[int]):
         self._terminal = SlowTerminal(self)
         self._framed = threading.Event()
         """Set when the first frame has been drawn: until then, reading would only delay it."""
-        self._arrived: deque[News | Looked] = deque()
+        self._arrived: deque[News | PathSearch] = deque()
         """News that are not applied yet."""
         self._lasting = LongLived()
         self._applies = False
@@ -243,13 +243,13 @@ class VllmWatch(App[int]):
 
     def _apply(self, until: float = math.inf) -> None:
         """Apply news until a deadline; keys are handled before the rest."""
-        looked, sources = False, set[str]()
+        searched, sources = False, set[str]()
         while self._arrived:
             item = self._arrived.popleft()
-            looked = looked or isinstance(item, Looked)
-            if isinstance(item, Looked):
+            searched = searched or isinstance(item, PathSearch)
+            if isinstance(item, PathSearch):
                 self.monitor.judge()
-                self.monitor.look(item)
+                self.monitor.searched(item)
                 self.alerting.caught_up()
             elif isinstance(item, Past):  # the next tick shows how far reading is
                 self.monitor.apply(item)
@@ -264,7 +264,7 @@ class VllmWatch(App[int]):
         self.timeline.cover(*self.monitor.store.reach())
         self.timeline.saved_end = self._saved_end()
         self._redraw(sources)
-        if looked:
+        if searched:
             self._show()
             if not (self._arrived or self._board.waits):
                 self._settle()

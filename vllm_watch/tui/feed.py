@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from textual.message import Message
 
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.ingest import Ingest
 from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.commonstart import with_common_start
@@ -37,7 +37,7 @@ def run_feed(
 
     After the first look at all logs reading waits for `framed`: the screen's first frame is drawn.
     """
-    group: list[News | Looked] = []
+    group: list[News | PathSearch] = []
 
     def hand_on() -> None:
         """Post the group, and wait while the screen is behind."""
@@ -56,9 +56,9 @@ def run_feed(
             if not group:
                 began = time.monotonic()
             group.append(item)
-            if isinstance(item, Looked) or time.monotonic() - began > GROUP_SECONDS:
+            if isinstance(item, PathSearch) or time.monotonic() - began > GROUP_SECONDS:
                 hand_on()
-            while isinstance(item, Looked) and not (framed.is_set() or stop.is_set()):
+            while isinstance(item, PathSearch) and not (framed.is_set() or stop.is_set()):
                 framed.wait(0.02)
             if stop.is_set():
                 break
@@ -71,7 +71,7 @@ def run_feed(
 
 def _items(
     ingest: Ingest, stop: StopEvent, waits: Callable[[], None] | None, *, common_start: bool
-) -> Iterator[News | Looked]:
+) -> Iterator[News | PathSearch]:
     """Return the news of followed logs; without `waits`, called before each wait, of saved ones."""
     if waits is not None:
         return ingest.follow(stop, waits=waits)

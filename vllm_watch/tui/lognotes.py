@@ -28,15 +28,15 @@ class LogNotes:
     def notes(self) -> tuple[str, ...]:
         """Return the notes as of the last search of the paths."""
         monitor = self._monitor
-        looked, servers = monitor.store.looked, monitor.store.servers
+        search, servers = monitor.store.search, monitor.store.servers
         notes = [*monitor.notes]
-        now = looked.time if looked else 0.0
-        if looked:
-            each = zip(looked.troubles, looked.troubles_since, strict=True)
+        now = search.time if search else 0.0
+        if search:
+            each = zip(search.troubles, search.troubles_since, strict=True)
             notes += [text + since_words(since, now, self._tz) for text, since in each]
-        if looked and servers:
+        if search and servers:
             notes += [
-                f"{path}: is not there yet; it is read when it appears" for path in looked.missing
+                f"{path}: is not there yet; it is read when it appears" for path in search.missing
             ]
         look_at = {server.source for server in monitor.store.changes.since(self._seen)}
         self._seen = monitor.store.revision

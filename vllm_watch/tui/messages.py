@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from textual.message import Message
 
 from vllm_watch.actions.runner import Outcome
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import News, PathSearch
 
 
 class NewsRead(Message, bubble=False):
     """Records arrived; data, so it is never coalesced."""
 
-    def __init__(self, items: Sequence[News | Looked]) -> None:
+    def __init__(self, items: Sequence[News | PathSearch]) -> None:
         """Carry news and looks in the order in which they were read."""
         super().__init__()
         self.items = items

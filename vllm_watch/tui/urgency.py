@@ -63,14 +63,14 @@ class Urgency:
         """The moment up to which drawing pauses, in the monotonic clock."""
 
     @property
-    def looked(self) -> object:
+    def search(self) -> object:
         """The result of the last search of the paths, without its time."""
-        looked = self._monitor.store.looked
-        return None if looked is None else looked.found
+        search = self._monitor.store.search
+        return None if search is None else search.found
 
     def drawn(self, took: float) -> None:
         """Note a drawing and its duration in seconds."""
-        self._drawn, self.rested = self.looked, time.monotonic() + RESTS * took
+        self._drawn, self.rested = self.search, time.monotonic() + RESTS * took
 
     @property
     def soon(self) -> float:
@@ -84,7 +84,7 @@ class Urgency:
 
         News of the selected server is most urgent, and that of a server without a row.
         """
-        is_new = self.looked != self._drawn or not all(map(self._knows, sources))
+        is_new = self.search != self._drawn or not all(map(self._knows, sources))
         if is_new or (selected is not None and selected.source in sources):
             return self.soon
         if not any(row is not None and row.source in sources for row in shown):

@@ -315,8 +315,8 @@ def _total_rate(kept: Sequence[KeptRow]) -> float | None:
 
 def _missing(monitor: Monitor) -> str:
     """Return the paths that match nothing yet."""
-    looked = monitor.store.looked
-    return "" if looked is None else " ".join(looked.missing)
+    search = monitor.store.search
+    return "" if search is None else " ".join(search.missing)
 
 
 def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:

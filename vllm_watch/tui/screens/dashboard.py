@@ -172,7 +172,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         moment = timeline.moment()
         state: tuple[object, ...] = (
             self._monitor.store.revision,
-            self._urgency.looked,
+            self._urgency.search,
             round(moment, 0 if timeline.mode == "live" else 2),
             timeline.window(),
             (timeline.cursor, timeline.marked),
