@@ -41,7 +41,7 @@ def _numpy(column: array[float]) -> Any:
     return sys.modules.get("numpy") if len(column) >= LONG else None
 
 
-def each(
+def elementwise(
     operation: Callable[[float, float], float], one: array[float], other: array[float]
 ) -> array[float]:
     """Return `add`, `mul` or `sub` of each two values of columns of the same length."""

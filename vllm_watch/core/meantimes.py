@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import add, mul, sub
 
-from vllm_watch.core.arithmetic import above, added_up, each
+from vllm_watch.core.arithmetic import above, added_up, elementwise
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import Literal, TypeAlias
@@ -232,13 +232,13 @@ def _engine_columns(series: Series, since: float) -> _Columns:
     times, cadence = series.times[first:], series.cadence
     waiting, running = series.zero_filled("waiting", first), series.zero_filled("running", first)
     made = tokens_made(series, "generation_tps", first)
-    held = array("d", [math.inf] if times else []) + each(sub, times[1:], times[:-1])
+    held = array("d", [math.inf] if times else []) + elementwise(sub, times[1:], times[:-1])
     silent = above(held, SILENCE_CADENCES * cadence)
     for at in silent:
         held[at] = cadence
-    halves = each(mul, held, array("d", [0.5]) * len(held))
+    halves = elementwise(mul, held, array("d", [0.5]) * len(held))
     waited, ran = (_over(halves, values, silent) for values in (waiting, running))
-    return times, waited, ran, made, each(add, waiting, running)
+    return times, waited, ran, made, elementwise(add, waiting, running)
 
 
 def _over(halves: array[float], values: array[float], silent: Sequence[int]) -> array[float]:
@@ -246,7 +246,7 @@ def _over(halves: array[float], values: array[float], silent: Sequence[int]) -> 
     before = array("d", [0.0]) + values[:-1] if values else array("d")
     for at in silent:
         before[at] = values[at]
-    return each(mul, halves, each(add, before, values))
+    return elementwise(mul, halves, elementwise(add, before, values))
 
 
 def _difference(sums: array[float], first: int, last: int) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from operator import sub
 
-from vllm_watch.core.arithmetic import above, each
+from vllm_watch.core.arithmetic import above, elementwise
 from vllm_watch.core.buckets import Buckets, Keep
 from vllm_watch.core.columns import Columns
 from vllm_watch.core.countstart import CountStart
@@ -352,7 +352,7 @@ def held_seconds(
     `end_of_silence` cadences) count one cadence.
     """
     held = array("d", [cadence if before is None else times[0] - before] if times else [])
-    held += each(sub, times[1:], times[:-1])
+    held += elementwise(sub, times[1:], times[:-1])
     for at in above(held, end_of_silence * cadence):
         held[at] = cadence
     return held

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from operator import mul, sub
 
-from vllm_watch.core.arithmetic import each
+from vllm_watch.core.arithmetic import elementwise
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series, held_seconds
@@ -52,7 +52,9 @@ def tokens_made(series: Series, metric: str, start: int = 0) -> array[float]:
     thinned = series.thinned
     made = array("d", [series.over_time(metric, index) for index in range(start, thinned)])
     begin = max(start, thinned)
-    return made + each(mul, series.zero_filled(metric, begin), series.held(begin, len(series)))
+    return made + elementwise(
+        mul, series.zero_filled(metric, begin), series.held(begin, len(series))
+    )
 
 
 def run_tokens(run: Run) -> dict[int, Tokens]:
@@ -88,7 +90,7 @@ def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> f
     stretches: list[tuple[float, float]] = []
     for engine in run.engines:
         series = run.series[engine]
-        begins = each(sub, series.times, held_seconds(series.times, series.cadence))
+        begins = elementwise(sub, series.times, held_seconds(series.times, series.cadence))
         stretches += compress(zip(begins, series.times, strict=True), series.zero_filled("running"))
     if begin > -math.inf or end < math.inf:
         stretches = [(max(begin, since), min(end, until)) for since, until in stretches]
