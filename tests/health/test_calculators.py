@@ -29,42 +29,42 @@ def calculator(name: str) -> Calculator:
 
 
 def test_decode_rate_of_the_guide() -> None:
-    answer = calculator("decode").answer({"generation_tps": 315.2, "at_once": 8.0})
-    assert (answer.text, answer.formula) == ("39.4 tok/s per request", "315.2 ÷ 8 = 39.4")
+    result = calculator("decode").result({"generation_tps": 315.2, "at_once": 8.0})
+    assert (result.text, result.formula) == ("39.4 tok/s per request", "315.2 ÷ 8 = 39.4")
 
 
 def test_batch_size_of_the_guide() -> None:
     assert batch_estimate(8, 0.016, 0.60) == 300
     assert power_of_two(300) == 256
     inputs = {"running": 8.0, "kv_cache_usage": 0.016, "target_kv": 0.60, "kv_growth": 0.0}
-    answer = calculator("batch").answer(inputs)
-    assert answer.flag == "--max-num-seqs 256"
-    assert answer.formula == "8 × 60 ÷ 1.6 = 300; the power of two below: 256"
-    assert answer.text == "300 requests; 256 fill it to about 51 %"  # 256 × 1.6 ÷ 8 = 51.2
+    result = calculator("batch").result(inputs)
+    assert result.flag == "--max-num-seqs 256"
+    assert result.formula == "8 × 60 ÷ 1.6 = 300; the power of two below: 256"
+    assert result.text == "300 requests; 256 fill it to about 51 %"  # 256 × 1.6 ÷ 8 = 51.2
 
 
 def test_no_batch_is_advised_while_contexts_grow() -> None:
     # h100_long_context early on: 20 running at 7.3 % would make 128, and ended at 81 % with 20.
     inputs = {"running": 20.0, "kv_cache_usage": 0.073, "target_kv": 0.60, "kv_growth": 0.5}
-    answer = calculator("batch").answer(inputs)
-    assert (answer.flag, answer.value) == ("", 164.0)
-    assert "wait until they stop growing" in answer.text
-    unknown = calculator("batch").answer({**inputs, "kv_growth": None})
+    result = calculator("batch").result(inputs)
+    assert (result.flag, result.value) == ("", 164.0)
+    assert "wait until they stop growing" in result.text
+    unknown = calculator("batch").result({**inputs, "kv_growth": None})
     assert unknown.flag == "--max-num-seqs 128"
     assert "is not known" in unknown.text
     # A smaller one is: 20 at 81.2 % make 14, and they grow.
-    smaller = calculator("batch").answer({**inputs, "kv_cache_usage": 0.812})
+    smaller = calculator("batch").result({**inputs, "kv_cache_usage": 0.812})
     assert smaller.flag == "--max-num-seqs 8"
 
 
 def test_capacity_of_the_guide() -> None:
     assert recommended_batch(8.49 * 4, 0.90) == 30
     inputs = {"max_concurrency": 8.49, "engines": 4.0, "capacity_share": 0.9}
-    answer = calculator("capacity").answer(inputs)
-    assert answer.flag == "--max-num-seqs 7", "30 ÷ 4 engines"
-    assert answer.text.startswith("34 requests of full length; 30 recommended")
-    assert answer.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
-    assert "vLLM applies the flag per engine: 7 each" in answer.text
+    result = calculator("capacity").result(inputs)
+    assert result.flag == "--max-num-seqs 7", "30 ÷ 4 engines"
+    assert result.text.startswith("34 requests of full length; 30 recommended")
+    assert result.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
+    assert "vLLM applies the flag per engine: 7 each" in result.text
 
 
 def test_job_of_the_guide() -> None:
@@ -76,15 +76,15 @@ def test_job_of_the_guide() -> None:
 
 
 def test_what_is_left_of_a_job_of_tokens() -> None:
-    answer = calculator("tokens").answer(
+    result = calculator("tokens").result(
         {"target_tokens": 1_000_000, "generated": 610_000, "generation_tps": 464.0}
     )
-    assert answer.text == "about 14 min left, 61 % done"  # 390,000 ÷ 464 = 840.5 s
+    assert result.text == "about 14 min left, 61 % done"  # 390,000 ÷ 464 = 840.5 s
 
 
 def test_missing_inputs_are_named() -> None:
-    answer = calculator("capacity").answer({"engines": 4.0, "capacity_share": 0.9})
-    assert (answer.text, answer.flag, answer.value) == ("needs maximum concurrency", "", None)
+    result = calculator("capacity").result({"engines": 4.0, "capacity_share": 0.9})
+    assert (result.text, result.flag, result.value) == ("needs maximum concurrency", "", None)
 
 
 @given(st.integers(1, 10**6))

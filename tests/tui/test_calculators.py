@@ -54,12 +54,12 @@ async def test_prefilled_changed_and_copied(size: tuple[int, int]) -> None:
         # The line of 08:46:15: 348.4 tok/s, 8 running, 1.2 % of the KV cache.
         assert field(screen, "decode", "generation_tps").value == "348.4"
         assert field(screen, "decode", "at_once").value == "8"
-        assert block(screen, "decode").answer.text == "43.5 tok/s per request"
+        assert block(screen, "decode").result.text == "43.5 tok/s per request"
         batch = block(screen, "batch")
-        assert batch.answer.flag == "--max-num-seqs 256"  # 8 × 60 ÷ 1.2 = 400
+        assert batch.result.flag == "--max-num-seqs 256"  # 8 × 60 ÷ 1.2 = 400
         field(screen, "batch", "kv_cache_usage").value = "3.9"
-        await until(pilot, lambda: batch.answer.flag != "--max-num-seqs 256")
-        assert batch.answer.flag == "--max-num-seqs 64"  # 8 × 60 ÷ 3.9 = 123
+        await until(pilot, lambda: batch.result.flag != "--max-num-seqs 256")
+        assert batch.result.flag == "--max-num-seqs 64"  # 8 × 60 ÷ 3.9 = 123
         field(screen, "batch", "target_kv").focus()
         await until(
             pilot, lambda: batch.region.overlaps(screen.region)
@@ -78,13 +78,13 @@ async def test_an_unknown_input_is_said_and_can_be_typed() -> None:
         screen = await opened(pilot)
         running = field(screen, "decode", "at_once")
         assert (running.value, running.placeholder) == ("", "not in the log")
-        assert block(screen, "decode").answer.text == "needs generation, running"
+        assert block(screen, "decode").result.text == "needs generation, running"
         field(screen, "decode", "generation_tps").focus()
         await pilot.press(*"315.2", "down", *"8")
         await pilot.pause()
-        assert block(screen, "decode").answer.text == "39.4 tok/s per request"
+        assert block(screen, "decode").result.text == "39.4 tok/s per request"
         # 15.86 of the start-up line, × 90 % = 14.27
-        assert block(screen, "capacity").answer.flag == "--max-num-seqs 14"
+        assert block(screen, "capacity").result.flag == "--max-num-seqs 14"
         assert field(screen, "job", "target_requests").placeholder == "a number"
 
 
@@ -96,8 +96,8 @@ async def test_what_is_no_number_is_refused_with_a_word() -> None:
         for text, word in (("200", "at most 100 %"), ("0", "above 0"), ("1.2.3", "a number")):
             usage.value = text
             await pilot.pause()
-            assert word in block(screen, "batch").answer.text
-            assert block(screen, "batch").answer.flag == ""
+            assert word in block(screen, "batch").result.text
+            assert block(screen, "batch").result.flag == ""
             assert usage.has_class("-invalid")
 
 
@@ -110,7 +110,7 @@ async def test_targets_of_the_command_line_stand_in_the_job() -> None:
         # 81 % of the tokens; what is left at the line's 831.8 tok/s
         done = float(field(screen, "tokens", "generated").value)
         left = (600_000 - done) / 831.8
-        assert block(screen, "tokens").answer.value == pytest.approx(left, rel=1e-3)
+        assert block(screen, "tokens").result.value == pytest.approx(left, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Calculators: batch size, capacity, time for a job, decode rate. Pure arithmetic.
 
-Each is data: its inputs and one function from them to an answer. The screen draws them, and
+Each is data: its inputs and one function from them to a result. The screen draws them, and
 `inputs_of` fills them with the figures of a server.
 """
 
@@ -24,7 +24,7 @@ Inputs = Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Result:
     """The result of a calculator."""
 
     text: str
@@ -49,11 +49,11 @@ class Field:
     """Values have to be above this."""
     most: float = math.inf
     or_zero: bool = False
-    """True where 0 is an answer too."""
+    """True where 0 is allowed, too."""
     asked: bool = False
     """True if only the user knows the value."""
     optional: bool = False
-    """True if the answer does not need the value."""
+    """True if the result does not need the value."""
 
     @property
     def scale(self) -> float:
@@ -68,18 +68,18 @@ class Calculator:
     id: str
     title: str
     fields: tuple[Field, ...]
-    work_out: Callable[[Mapping[str, float]], Answer]
+    work_out: Callable[[Mapping[str, float]], Result]
     guide: str
 
-    def answer(self, inputs: Inputs) -> Answer:
-        """Return the answer, or the inputs that are missing."""
+    def result(self, inputs: Inputs) -> Result:
+        """Return the result, or the inputs that are missing."""
         missing = [
             field.label
             for field in self.fields
             if inputs.get(field.name) is None and not field.optional
         ]
         if missing:
-            return Answer(f"needs {', '.join(missing)}")
+            return Result(f"needs {', '.join(missing)}")
         return self.work_out({name: value for name, value in inputs.items() if value is not None})
 
 
@@ -130,18 +130,18 @@ def job_seconds(
 # --- the calculators --------------------------------------------------------------------------
 
 
-def _decode(known: Mapping[str, float]) -> Answer:
+def _decode(known: Mapping[str, float]) -> Result:
     """Return tokens per second per running request (chunked prefill guide): 315.2 ÷ 8 ≈ 39.4."""
     rate, running = known["generation_tps"], known["at_once"]
     value = rate / running
-    return Answer(
+    return Result(
         f"{value:.1f} tok/s per request",
         f"{rate:,.1f} ÷ {running:g} = {value:.1f}",
         value=value,
     )
 
 
-def _batch(known: Mapping[str, float]) -> Answer:
+def _batch(known: Mapping[str, float]) -> Result:
     running, usage, target = known["running"], known["kv_cache_usage"], known["target_kv"]
     estimate = batch_estimate(running, usage, target)
     flag = power_of_two(estimate)
@@ -156,14 +156,14 @@ def _batch(known: Mapping[str, float]) -> Answer:
         # Growing contexts will fill the cache: no larger batch is advised.
         now = counted(estimate, "request")
         words = f"{now} now, but their contexts grow: wait until they stop growing"
-        return Answer(words, formula, value=float(estimate))
+        return Result(words, formula, value=float(estimate))
     unknown = growth is None and flag > running
     doubt = "; whether contexts still grow is not known" if unknown else ""
     words = f"{counted(estimate, 'request')}; {flag:,} fill it to about {filled * 100:.0f} %{doubt}"
-    return Answer(words, formula, f"--max-num-seqs {flag}", float(estimate))
+    return Result(words, formula, f"--max-num-seqs {flag}", float(estimate))
 
 
-def _capacity(known: Mapping[str, float]) -> Answer:
+def _capacity(known: Mapping[str, float]) -> Result:
     """Return how many requests of full length fit into all engines (long-context guide).
 
     8.49 × 4 ≈ 34: `max_concurrency` is the X of `Maximum concurrency … per request: X.XXx`.
@@ -173,7 +173,7 @@ def _capacity(known: Mapping[str, float]) -> Answer:
     flag = recommended_batch(whole, share)
     own = recommended_batch(one, share)
     each = f"; vLLM applies the flag per engine: {own} each" if engines > 1 else ""
-    return Answer(
+    return Result(
         f"{whole:.0f} requests of full length; {flag} recommended if all are that long{each}",
         f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {whole * share:.2f} → {flag}",
         f"--max-num-seqs {own}",
@@ -181,7 +181,7 @@ def _capacity(known: Mapping[str, float]) -> Answer:
     )
 
 
-def _job(known: Mapping[str, float]) -> Answer:
+def _job(known: Mapping[str, float]) -> Result:
     left = max(0.0, known["target_requests"] - known["answered"])
     seconds = job_seconds(
         left,
@@ -191,7 +191,7 @@ def _job(known: Mapping[str, float]) -> Answer:
         known["job_overhead"],
     )
     batches = left / known["at_once"]
-    return Answer(
+    return Result(
         f"about {rough_span(seconds)} for {left:,.0f} requests",
         f"{left:,.0f} ÷ {known['at_once']:g} = {batches:.1f} batches; "
         f"× {known['tokens_per_request']:,.0f} ÷ {known['per_request_tps']:.1f} tok/s "
@@ -200,11 +200,11 @@ def _job(known: Mapping[str, float]) -> Answer:
     )
 
 
-def _tokens(known: Mapping[str, float]) -> Answer:
+def _tokens(known: Mapping[str, float]) -> Result:
     left = max(0.0, known["target_tokens"] - known["generated"])
     seconds = left / known["generation_tps"]
     done = min(1.0, known["generated"] / known["target_tokens"])
-    return Answer(
+    return Result(
         f"about {rough_span(seconds)} left, {done * 100:.0f} % done",
         f"({known['target_tokens']:,.0f} − {known['generated']:,.0f}) "
         f"÷ {known['generation_tps']:,.1f} tok/s",

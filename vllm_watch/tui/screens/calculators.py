@@ -14,7 +14,7 @@ from textual.css.query import NoMatches
 from textual.validation import ValidationResult, Validator
 from textual.widgets import Input, Static
 
-from vllm_watch.health.calculators import CALCULATORS, Answer, Calculator, Field
+from vllm_watch.health.calculators import CALCULATORS, Calculator, Field, Result
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Overlay
 from vllm_watch.tui.widgets.keyline import FixedKeys
@@ -101,13 +101,13 @@ class FieldInput(Input):
 
 
 class CalculatorBlock(Vertical):
-    """One calculator: its inputs, the answer, the arithmetic, the flag line."""
+    """One calculator: its inputs, the result, the arithmetic, the flag line."""
 
     def __init__(self, calculator: Calculator) -> None:
         """Show `calculator`."""
         super().__init__(id=f"calculator-{calculator.id}", classes="calculator")
         self.calculator = calculator
-        self.answer = Answer("")
+        self.result = Result("")
         self._known: Figures = {}
 
     def compose(self) -> ComposeResult:
@@ -121,7 +121,7 @@ class CalculatorBlock(Vertical):
                     label = f"{field.label} {field.unit}".rstrip()
                     yield Static(label, classes="label", markup=False)
                     yield FieldInput(field)
-        yield Static(classes="answer", markup=False)
+        yield Static(classes="result", markup=False)
         yield Static(classes="formula", markup=False)
         yield Static(classes="flag", markup=False)
 
@@ -142,18 +142,18 @@ class CalculatorBlock(Vertical):
                 figures[one.field.name] = typed(one.value, one.field)
             except ValueError as error:
                 wrong = wrong or str(error)
-        self.answer = Answer(wrong) if wrong else self.calculator.answer(figures)
+        self.result = Result(wrong) if wrong else self.calculator.result(figures)
         palette = palette_of(self.app)
-        known = self.answer.value is not None
+        known = self.result.value is not None
         ink = palette["warning"] if wrong else palette["text" if known else "muted"]
-        self.query_one(".answer", Static).update(Text(f"→ {self.answer.text}", style=ink))
+        self.query_one(".result", Static).update(Text(f"→ {self.result.text}", style=ink))
         formula = self.query_one(".formula", Static)
-        formula.update(Text(self.answer.formula, style=palette["muted"]))
-        formula.display = bool(self.answer.formula)
+        formula.update(Text(self.result.formula, style=palette["muted"]))
+        formula.display = bool(self.result.formula)
         flag = self.query_one(".flag", Static)
         # Only the flag is on its line, so that a mouse selects exactly that.
-        flag.update(Text(self.answer.flag, style=f"bold {palette['primary']}"))
-        flag.display = bool(self.answer.flag)
+        flag.update(Text(self.result.flag, style=f"bold {palette['primary']}"))
+        flag.display = bool(self.result.flag)
 
 
 class CalculatorScreen(Overlay[None]):
@@ -200,7 +200,7 @@ class CalculatorScreen(Overlay[None]):
             block.fill(self._figures)
 
     def action_copy(self) -> None:
-        """Copy the flag line of the calculator with the cursor, else its answer."""
+        """Copy the flag line of the calculator with the cursor, else its result."""
         focused = self.focused
         try:
             block = focused.query_ancestor(CalculatorBlock) if focused else None
@@ -208,8 +208,8 @@ class CalculatorScreen(Overlay[None]):
             block = None
         if block is None:
             return
-        answer = block.answer
-        text = answer.flag or (answer.text if answer.value is not None else "")
+        result = block.result
+        text = result.flag or (result.text if result.value is not None else "")
         if text:
             self.copy(text)
         else:
