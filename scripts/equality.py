@@ -91,11 +91,11 @@ def facts_of(monitor: Monitor) -> Facts:
                 for index, time_ in enumerate(series.times):
                     row = sorted(series.row(index).items())
                     found["samples"][f"{place} {engine} {time_} {row}"] += 1
-            for at, moment in run.placed():
-                event = moment.event
+            for at, kept in run.placed():
+                event = kept.event
                 fields = sorted(event.fields.items())
                 text = f"{place} {at} {event.kind} {event.level} {event.text} {fields}"
-                found["events"][f"{text} {moment.lines}"] += 1
+                found["events"][f"{text} {kept.lines}"] += 1
             for status, count in run.served.items():
                 found["requests"][f"{place} {status} {count}"] += count
             for span in monitor.alerts(server, run).spans():

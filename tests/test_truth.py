@@ -104,7 +104,7 @@ def test_the_first_rate_holds_since_vllm_began_to_count(capture: str, seconds: f
     _, server = server_of(capture)
     series = server.run.series[0]
     assert [*series.held(0, 2)] == [seconds, series.times[1] - series.times[0]]
-    assert not any(moment.event.kind == "counting" for moment in server.run.moments)
+    assert not any(kept.event.kind == "counting" for kept in server.run.events)
 
 
 @pytest.mark.parametrize("capture", PAGES)

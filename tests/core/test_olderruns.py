@@ -63,11 +63,11 @@ def test_what_reads_a_log_once_keeps_every_run_and_sample() -> None:
 
 def test_events_of_earlier_runs_are_bounded_together() -> None:
     server = crash_loop(60, 300)
-    older = [len(run.moments) for run in server.runs[:-1]]
+    older = [len(run.events) for run in server.runs[:-1]]
     assert sum(older) <= max(MOST_EVENTS, 59 * FEWEST_EVENTS)
     assert min(older) >= FEWEST_EVENTS
     # The banner says what happened and stays; errors go, the oldest first.
-    assert all(run.moments[0].event.kind == "version" for run in server.runs)
+    assert all(run.events[0].event.kind == "version" for run in server.runs)
 
 
 def test_the_text_of_errors_is_bounded() -> None:
@@ -77,10 +77,10 @@ def test_the_text_of_errors_is_bounded() -> None:
         run.add_event(
             Event("error", float(number), "y" * 2_000, level="ERROR", continues=True), None
         )
-        assert run.characters == sum(moment.size for moment in run.moments) <= MOST_TEXT
-    assert run.moments[-1].event.time == 2_999
-    assert run.moments[-1].lines == ["y" * 2_000]
-    assert len(run.moments) == MOST_TEXT // 4_000
+        assert run.characters == sum(kept.size for kept in run.events) <= MOST_TEXT
+    assert run.events[-1].event.time == 2_999
+    assert run.events[-1].lines == ["y" * 2_000]
+    assert len(run.events) == MOST_TEXT // 4_000
 
 
 def test_requests_of_weeks_stay_countable() -> None:

@@ -67,7 +67,7 @@ def test_tokens_sum_to_the_last_one(tmp_path: Path) -> None:
     assert total.generation_tokens == 635 * 3
     assert (total.decode_steps, total.most_tokens) == (632, 520)
     assert (total.at_budget, total.at_seqs) == (0, 0)
-    assert not [m for m in server.run.moments if "Iteration" in m.event.text]
+    assert not [m for m in server.run.events if "Iteration" in m.event.text]
 
 
 def test_the_summary_shows_them(tmp_path: Path, capsys: Output) -> None:

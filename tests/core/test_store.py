@@ -111,7 +111,7 @@ def test_a_shift_moves_what_arrived_in_the_clock_that_was_taken_for_the_log_s() 
     run = server.run
     assert run.last_arrivals == {0: 1010.0}
     assert run.newest_arrival == 1010.0
-    assert [moment.arrived for moment in run.moments] == [1000.0]
+    assert [kept.arrived for kept in run.events] == [1000.0]
     assert run.progress == (bar, 1000.0)
 
 
@@ -147,7 +147,7 @@ def test_a_twin_of_three_starts_joins_the_three_runs_of_its_log() -> None:
         Event("process_started", None, f"start {run}", run=run, twin=True) for run in range(3)
     )
     server = store.apply(CompanionBlock(LOG, events))
-    assert [[m.event.text for m in run.moments] for run in server.runs] == [
+    assert [[m.event.text for m in run.events] for run in server.runs] == [
         ["start 0"], ["start 1"], ["start 2"],
     ]  # fmt: skip
 
@@ -207,11 +207,11 @@ def test_lines_of_a_traceback_join_their_error() -> None:
         Requests(1.0, {"500": 3}, 0),
         *(Event("error", 1.0, f"line {n}", continues=True) for n in range(MOST_ERROR_LINES + 5)),
     )
-    kinds = [moment.event.kind for moment in server.run.moments]
+    kinds = [kept.event.kind for kept in server.run.events]
     assert kinds == ["error", "http_errors"]
-    assert server.run.moments[0].lines[:2] == ["line 0", "line 1"]
-    assert len(server.run.moments[0].lines) == MOST_ERROR_LINES
-    assert server.run.moments[1].lines == []
+    assert server.run.events[0].lines[:2] == ["line 0", "line 1"]
+    assert len(server.run.events[0].lines) == MOST_ERROR_LINES
+    assert server.run.events[1].lines == []
 
 
 def test_of_too_many_events_those_go_first_that_say_nothing_about_the_state() -> None:
@@ -219,16 +219,16 @@ def test_of_too_many_events_those_go_first_that_say_nothing_about_the_state() ->
     run.add_event(Event("server_up", 0.0, "up"), None)
     for number in range(MOST_EVENTS + 50):
         run.add_event(Event("error", float(number), f"error {number}"), None)
-    assert len(run.moments) == MOST_EVENTS
-    assert run.moments[0].event.kind == "server_up"
-    assert run.moments[1].event.text == "error 51"
+    assert len(run.events) == MOST_EVENTS
+    assert run.events[0].event.kind == "server_up"
+    assert run.events[1].event.text == "error 51"
 
 
 def errors(*requests: Requests) -> list[tuple[float | None, str, dict[str, object]]]:
     run = Run(0)
     for one in requests:
         run.add_requests(one)
-    events = [moment.event for moment in run.moments]
+    events = [kept.event for kept in run.events]
     assert all(event.kind == "http_errors" for event in events)
     return [(event.time, event.text, dict(event.fields)) for event in events]
 
@@ -269,8 +269,8 @@ def test_error_bursts_are_forgotten_before_anything_about_the_state() -> None:
     run.add_event(Event("server_up", 0.0, "up"), None)
     for number in range(MOST_EVENTS + 10):
         run.add_requests(Requests(number * 20.0, {"500": 1}, 0))
-    assert len(run.moments) == MOST_EVENTS
-    assert run.moments[0].event.kind == "server_up"
+    assert len(run.events) == MOST_EVENTS
+    assert run.events[0].event.kind == "server_up"
     assert run.served == {"500": MOST_EVENTS + 10}
 
 

@@ -83,4 +83,4 @@ def test_a_run_counts_a_table_of_requests_as_the_stretches_one_by_one() -> None:
     assert (at_once.polls, at_once.first_request) == (one_by_one.polls, one_by_one.first_request)
     assert list(at_once.traffic.begins) == list(one_by_one.traffic.begins)
     assert at_once.traffic.counts == one_by_one.traffic.counts
-    assert [m.event for m in at_once.moments] == [m.event for m in one_by_one.moments]
+    assert [m.event for m in at_once.events] == [m.event for m in one_by_one.events]

@@ -80,7 +80,7 @@ def of_run(monitor: Monitor, server: Server, run: Run, now: float) -> list[Query
         lambda: monitor.findings(server, run, now=now, live=True, saved=False),
         lambda: history(monitor, server, run, now, saved=True),
         lambda: (run.cadence, run.engines, run.doubled, run.stamps()),
-        lambda: [(at, moment.event) for at, moment in run.placed()],
+        lambda: [(at, kept.event) for at, kept in run.placed()],
         lambda: [one.total("running") for one in run.series.values()],
         lambda: [one.cadence for one in run.series.values()],
     ]

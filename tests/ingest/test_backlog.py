@@ -178,9 +178,9 @@ def test_runs_are_those_of_the_whole_log_and_the_companion_is_joined_to_them(
     screen.look()
     (server,) = screen.monitor.store.servers.values()
     assert [len(run.series[0]) for run in server.runs] == [300, 300]
-    causes = [m for m in server.run.moments if m.event.fields.get("cause") == "out of memory"]
+    causes = [m for m in server.run.events if m.event.fields.get("cause") == "out of memory"]
     assert len(causes) == 1
-    assert not [m for m in server.runs[0].moments if m.event.fields.get("cause")]
+    assert not [m for m in server.runs[0].events if m.event.fields.get("cause")]
     # Alerts of the newest part are forgotten with it.
     assert {key[1] for key in screen.monitor._judges} == {"whole"}
     screen.end()

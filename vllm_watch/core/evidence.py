@@ -7,7 +7,7 @@ import math
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
 from vllm_watch.core.records import Event
-from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.run import KeptEvent, Run
 
 STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if no stamped line follows within this time."""
@@ -85,12 +85,12 @@ def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
         if series.times and series.times[0] <= now:
             first = series.times[0]
             found.ready = first if found.ready is None else min(found.ready, first)
-    times = ((_LONG_AGO if at is None else at, moment) for at, moment in run.placed())
-    placed = [(at, moment) for at, moment in times if at <= now]
-    for at, moment in placed:
-        _weigh(found, run, at, moment)
-    for at, moment in placed:
-        _weigh_end(found, at, moment)
+    times = ((_LONG_AGO if at is None else at, kept) for at, kept in run.placed())
+    placed = [(at, kept) for at, kept in times if at <= now]
+    for at, kept in placed:
+        _weigh(found, run, at, kept)
+    for at, kept in placed:
+        _weigh_end(found, at, kept)
     if found.ready is None and found.death is None and found.stop is None:
         _weigh_traceback(found, run, now, placed, saved=saved)
         _weigh_worker(found, now, placed, saved=saved)
@@ -103,8 +103,8 @@ def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
     return found
 
 
-def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
-    event = moment.event
+def _weigh(found: Evidence, run: Run, at: float, kept: KeptEvent) -> None:
+    event = kept.event
     if event.kind in ("server_up", "ready"):
         found.ready = at if found.ready is None else min(found.ready, at)
     elif cause := why_no_stats(event):
@@ -114,9 +114,9 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
             found.ready = at if found.ready is None else min(found.ready, at)
         elif event.kind == "stop" or (event.kind == "shutting_down" and not event.twin):
             found.stop, found.stop_text = at, event.text
-        elif _interrupted(moment):
+        elif _interrupted(kept):
             found.stop, found.stop_text = at, "interrupted from the keyboard, or asked to end"
-        elif _is_death(moment) and not _went_on(run, at, moment):
+        elif _is_death(kept) and not _went_on(run, at, kept):
             found.death = at
         elif "dump" in event.fields:
             found.death, found.reason = at, Reason(DUMPED)
@@ -134,24 +134,24 @@ def why_no_stats(event: Event) -> str:
     return STATS_DISABLED if disabled else ""
 
 
-def _is_death(moment: Moment) -> bool:
+def _is_death(kept: KeptEvent) -> bool:
     """Return whether an event means the server's end; for a bare traceback its error decides."""
-    return moment.event.kind in DEATHS or DEADLY in moment.event.fields
+    return kept.event.kind in DEATHS or DEADLY in kept.event.fields
 
 
-def _interrupted(moment: Moment) -> bool:
+def _interrupted(kept: KeptEvent) -> bool:
     """Return whether a traceback of the main process ends in Ctrl-C."""
-    error = str(moment.event.fields.get("error", ""))
-    return moment.event.kind == "traceback" and error.partition(":")[0] == INTERRUPT
+    error = str(kept.event.fields.get("error", ""))
+    return kept.event.kind == "traceback" and error.partition(":")[0] == INTERRUPT
 
 
-def _went_on(run: Run, at: float, moment: Moment) -> bool:
+def _went_on(run: Run, at: float, kept: KeptEvent) -> bool:
     """Return whether a server generated tokens after an unstamped sign of death.
 
     Such a line (`Killed`) may be about another process. A line of the batch system is always about
     the job.
     """
-    if moment.event.time is not None or "outside" in moment.event.fields:
+    if kept.event.time is not None or "outside" in kept.event.fields:
         return False
     for series in run.series.values():
         rates = series.columns.get("generation_tps")
@@ -162,19 +162,19 @@ def _went_on(run: Run, at: float, moment: Moment) -> bool:
     return False
 
 
-def _weigh_end(found: Evidence, at: float, moment: Moment) -> None:
+def _weigh_end(found: Evidence, at: float, kept: KeptEvent) -> None:
     """A `Shutting down` in the `.err` file means stopped only if the run has no death line."""
-    event = moment.event
+    event = kept.event
     if event.kind == "shutting_down" and event.twin and found.death is None and found.stop is None:
         found.stop, found.stop_text = at, event.text
 
 
 def _weigh_traceback(
-    found: Evidence, run: Run, now: float, placed: list[tuple[float, Moment]], *, saved: bool
+    found: Evidence, run: Run, now: float, placed: list[tuple[float, KeptEvent]], *, saved: bool
 ) -> None:
     """A bare traceback ends a start-up unless a stamped line follows it."""
-    for at, moment in placed:
-        if moment.event.kind != "traceback":
+    for at, kept in placed:
+        if kept.event.kind != "traceback":
             continue
         followed = run.newest_stamp is not None and run.newest_stamp > at
         if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
@@ -183,31 +183,31 @@ def _weigh_traceback(
 
 
 def _weigh_worker(
-    found: Evidence, now: float, placed: list[tuple[float, Moment]], *, saved: bool
+    found: Evidence, now: float, placed: list[tuple[float, KeptEvent]], *, saved: bool
 ) -> None:
     """A worker's exception ends a start-up unless the start-up continues after it.
 
     The engine may wait for that worker forever without reporting the failure.
     """
-    failed = [at for at, moment in placed if moment.event.kind == "worker_failed"]
+    failed = [at for at, kept in placed if kept.event.kind == "worker_failed"]
     if found.death is not None or not failed:
         return
-    went_on = any(at > failed[0] and moment.event.kind in _PROGRESS for at, moment in placed)
+    went_on = any(at > failed[0] and kept.event.kind in _PROGRESS for at, kept in placed)
     if not went_on and (saved or now - failed[0] > STARTUP_TRACEBACK_SECONDS):
         found.death = failed[0]
 
 
-def _torn_down(run: Run, placed: list[tuple[float, Moment]]) -> bool:
+def _torn_down(run: Run, placed: list[tuple[float, KeptEvent]]) -> bool:
     """Return whether all errors of a finished run without a server come from its tear-down."""
     bar = run.prompts
     if bar is None or bar.event.fields.get("done") != bar.event.fields.get("total"):
         return False
-    kinds = {moment.event.kind for _, moment in placed}
-    errors = [moment.event for _, moment in placed if moment.event.kind in ERRORS]
+    kinds = {kept.event.kind for _, kept in placed}
+    errors = [kept.event for _, kept in placed if kept.event.kind in ERRORS]
     return not kinds & _SERVED and all("teardown" in event.fields for event in errors)
 
 
-def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Moment]]) -> None:
+def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, KeptEvent]]) -> None:
     """Find the cause of death; Ctrl-C is a deliberate stop.
 
     During a start-up every error counts. For a server that was up only errors near its end count:
@@ -226,10 +226,10 @@ def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Momen
 
 
 def _weigh_offline(
-    found: Evidence, run: Run, now: float, placed: list[tuple[float, Moment]]
+    found: Evidence, run: Run, now: float, placed: list[tuple[float, KeptEvent]]
 ) -> None:
     """Note the progress of a run without a server."""
-    kinds = {moment.event.kind for _, moment in placed}
+    kinds = {kept.event.kind for _, kept in placed}
     if kinds & _SERVED or run.first_request is not None:
         return
     bar = run.prompts

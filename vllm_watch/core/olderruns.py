@@ -26,13 +26,13 @@ def make_room(runs: list[Run], keep: Keep) -> None:
     older = runs[:-1]
     engines = max((len(run.series) for run in older), default=0)
     coarsen(older, keep.most_points * engines)
-    over = sum(len(run.moments) for run in older) - MOST_EVENTS
+    over = sum(len(run.events) for run in older) - MOST_EVENTS
     for run in older:
         if over > 0:
             over -= run.forget(over, FEWEST_EVENTS)
     over = sum(run.characters for run in older) - MOST_TEXT
     for run in older:
-        while over > 0 and len(run.moments) > FEWEST_EVENTS:
+        while over > 0 and len(run.events) > FEWEST_EVENTS:
             before = run.characters
             run.forget(1, FEWEST_EVENTS)
             over -= before - run.characters

@@ -13,7 +13,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import TRACEBACK, FieldValue
-from vllm_watch.core.run import Moment
+from vllm_watch.core.run import KeptEvent
 
 DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is over."""
@@ -60,7 +60,7 @@ class _Line(NamedTuple):
     fields: Mapping[str, FieldValue]
 
 
-def reason_of(errors: Iterable[Moment]) -> Reason | None:
+def reason_of(errors: Iterable[KeptEvent]) -> Reason | None:
     """Return why a server died, None if no line says anything.
 
     Args:
@@ -103,13 +103,13 @@ def _numbers(figures: tuple[tuple[str, float], ...]) -> tuple[bool, tuple[float,
     return not figures, tuple(number for _, number in figures)
 
 
-def _lines(errors: Iterable[Moment]) -> Iterator[_Line]:
-    for moment in errors:
-        event = moment.event
+def _lines(errors: Iterable[KeptEvent]) -> Iterator[_Line]:
+    for kept in errors:
+        event = kept.event
         texts = event.text.splitlines() or [""]
         # A separate traceback is one event: its fields come from its last line.
         own = len(texts) - 1 if event.kind == "traceback" else 0
-        for index, text in enumerate([*texts, *moment.lines]):
+        for index, text in enumerate([*texts, *kept.lines]):
             begins = index == own
             kind, fields = (event.kind, event.fields) if begins else ("", _NONE)
             yield _Line(text, event.process, kind, fields)

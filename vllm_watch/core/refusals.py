@@ -32,10 +32,10 @@ def refusals_of(run: Run, until: float | None = None) -> list[Refusal]:
     counts: Counter[tuple[str, str]] = Counter()
     longest: dict[tuple[str, str], int] = {}
     allowed: dict[tuple[str, str], int] = {}
-    for at, moment in run.placed():
-        if moment.event.kind != REFUSED or (until is not None and at is not None and at > until):
+    for at, kept in run.placed():
+        if kept.event.kind != REFUSED or (until is not None and at is not None and at > until):
             continue
-        fields = moment.event.fields
+        fields = kept.event.fields
         key = (str(fields.get("reason", "")), str(fields.get("asked", "")))
         counts[key] += 1
         if isinstance(given := fields.get("given"), int):

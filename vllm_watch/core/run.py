@@ -42,8 +42,8 @@ _FORGETTABLE = frozenset({"error", "spike", "refused", HTTP_ERRORS})
 
 
 @dataclass(slots=True)
-class Moment:
-    """An event with its time."""
+class KeptEvent:
+    """An event that a run keeps."""
 
     event: Event
     arrived: float | None
@@ -96,7 +96,7 @@ class Run:
     series: dict[int, Series] = field(default_factory=dict)
     last_arrivals: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
-    moments: list[Moment] = field(default_factory=list)
+    events: list[KeptEvent] = field(default_factory=list)
     configuration: ServerConfiguration = field(default_factory=ServerConfiguration)
     configuration_builder: ConfigurationBuilder = field(default_factory=ConfigurationBuilder)
     configuration_lines: list[ConfigurationLine] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Run:
     """Engine to its steps, where the log has iteration details."""
     progress: tuple[Event, float | None] | None = None
     """Newest state of a progress bar of the start-up, and when it arrived."""
-    prompts: Moment | None = None
+    prompts: KeptEvent | None = None
     """Newest state of the progress bar of a run without a server."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
@@ -189,7 +189,7 @@ class Run:
         """Keep an event; a line that continues the error before it is added to that."""
         if event.kind == "progress":
             if event.fields.get("phase") == PROCESSING:
-                self.prompts = self._moment(event, arrived)
+                self.prompts = self._kept(event, arrived)
             else:
                 self.progress = (event, arrived)
             return
@@ -270,24 +270,24 @@ class Run:
         cadences = [self.series[engine].cadence for engine in self.engines]
         return sorted(cadences)[len(cadences) // 2] if cadences else DEFAULT_CADENCE
 
-    def placed(self) -> Iterator[tuple[float | None, Moment]]:
+    def placed(self) -> Iterator[tuple[float | None, KeptEvent]]:
         """Yield the events with the time at which they count.
 
         Unstamped lines get a time: readiness that of `Starting vLLM server`, if there is such a
         line; others their arrival if followed live, else the newest stamp read before them.
         """
-        up = next((m.event.time for m in self.moments if m.event.kind == "server_up"), None)
-        for moment in self.moments:
-            event = moment.event
+        up = next((m.event.time for m in self.events if m.event.kind == "server_up"), None)
+        for kept in self.events:
+            event = kept.event
             if event.time is not None:
-                yield event.time, moment
+                yield event.time, kept
             elif event.kind in ("ready", "process_started") and up is not None:
-                yield up, moment
-            elif moment.arrived is not None:
-                yield moment.arrived, moment
+                yield up, kept
+            elif kept.arrived is not None:
+                yield kept.arrived, kept
             else:
-                known = moment.newest_stamp
-                yield self.newest_stamp if known is None else known, moment
+                known = kept.newest_stamp
+                yield self.newest_stamp if known is None else known, kept
 
     def arrive(self, time: float) -> None:
         """Note when a line arrived, with or without a stamp."""
@@ -309,28 +309,28 @@ class Run:
         self.configuration_lines = [
             line._replace(time=line.time + seconds) for line in self.configuration_lines
         ]
-        for moment in (*self.moments, *([self.prompts] if self.prompts else ())):
-            event = moment.event
+        for kept in (*self.events, *([self.prompts] if self.prompts else ())):
+            event = kept.event
             if event.time is not None:
-                moment.event = replace(event, time=event.time + seconds)
-            if moment.newest_stamp is not None:
-                moment.newest_stamp += seconds
-            if moment.arrived is not None:
-                moment.arrived += seconds
+                kept.event = replace(event, time=event.time + seconds)
+            if kept.newest_stamp is not None:
+                kept.newest_stamp += seconds
+            if kept.arrived is not None:
+                kept.arrived += seconds
         for name in ("began", "first_stamp", "newest_stamp", "newest_arrival", "first_request"):
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, value + seconds)
 
     def _keep(self, event: Event, arrived: float | None) -> None:
-        self.moments.append(self._moment(event, arrived))
+        self.events.append(self._kept(event, arrived))
         self._count_text(len(event.text))
-        if len(self.moments) > MOST_EVENTS:
+        if len(self.events) > MOST_EVENTS:
             self._forget()
 
-    def _moment(self, event: Event, arrived: float | None) -> Moment:
+    def _kept(self, event: Event, arrived: float | None) -> KeptEvent:
         stamps = [at for at in (self.newest_stamp, event.after) if at is not None]
-        return Moment(event, arrived, max(stamps, default=None))
+        return KeptEvent(event, arrived, max(stamps, default=None))
 
     def _count_text(self, characters: int) -> None:
         """Count text, and forget events if a watched run has too much of it."""
@@ -340,12 +340,12 @@ class Run:
 
     def forget_text(self) -> None:
         """Forget events until their text is no longer than `MOST_TEXT`."""
-        while self.characters > MOST_TEXT and len(self.moments) > 1:
+        while self.characters > MOST_TEXT and len(self.events) > 1:
             self._forget()
 
-    def _newest_of(self, *, own: bool) -> Moment | None:
+    def _newest_of(self, *, own: bool) -> KeptEvent | None:
         """Return the newest event: from a line of the log (`own`), or from failed requests."""
-        newest_first = reversed(self.moments)
+        newest_first = reversed(self.events)
         return next((m for m in newest_first if (m.event.kind != HTTP_ERRORS) == own), None)
 
     def _add_http_errors(
@@ -369,16 +369,16 @@ class Run:
 
     def forget(self, count: int, fewest: int) -> int:
         """Drop `count` events, the ordinary ones first, but keep `fewest`; return how many went."""
-        count = max(0, min(count, len(self.moments) - fewest))
+        count = max(0, min(count, len(self.events) - fewest))
         for _ in range(count):
             self._forget()
         return count
 
     def _forget(self) -> None:
         """Drop the oldest event that says nothing about the state, or else one in the middle."""
-        ordinary = (i for i, m in enumerate(self.moments) if m.event.kind in _FORGETTABLE)
-        index = next(ordinary, len(self.moments) // 2)
-        self.characters -= self.moments.pop(index).size
+        ordinary = (i for i, m in enumerate(self.events) if m.event.kind in _FORGETTABLE)
+        index = next(ordinary, len(self.events) // 2)
+        self.characters -= self.events.pop(index).size
 
 
 def _near(one: float | None, other: float | None) -> bool:

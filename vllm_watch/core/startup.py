@@ -52,7 +52,7 @@ class Phase(NamedTuple):
 def ready_at(run: Run) -> float | None:
     """Return when the server was up: the stamp of `Starting vLLM server`."""
     return next(
-        (m.event.time for m in run.moments if m.event.kind == "server_up" and m.event.time), None
+        (m.event.time for m in run.events if m.event.kind == "server_up" and m.event.time), None
     )
 
 
@@ -61,14 +61,14 @@ def working_at(run: Run) -> float | None:
     ready = ready_at(run)
     if ready is not None or run.prompts is None or run.first_request is not None:
         return ready
-    of_engine = (m.event for m in run.moments if m.event.fields.get("phase") == _ENGINE_READY)
+    of_engine = (m.event for m in run.events if m.event.fields.get("phase") == _ENGINE_READY)
     return next((event.time for event in of_engine if event.time), None)
 
 
 def serving_at(run: Run) -> float | None:
     """Return when a run first served: it was up, wrote a stats line, or answered a request."""
-    for at, moment in run.placed():
-        if moment.event.kind in ("server_up", "ready"):
+    for at, kept in run.placed():
+        if kept.event.kind in ("server_up", "ready"):
             return at
     stamps = [series.times[0] for series in run.series.values() if series.times]
     return min(stamps, default=run.first_request)
@@ -84,8 +84,8 @@ def phases_of(run: Run) -> list[Phase]:
     """Return the phases of the start-up in order; each lasts until the next one begins."""
     ready, served = working_at(run), ready_at(run)
     marks: list[tuple[float, str]] = []
-    for at, moment in run.placed():
-        fields = moment.event.fields
+    for at, kept in run.placed():
+        fields = kept.event.fields
         phase, took, seconds = (fields.get(name) for name in ("phase", "took", "seconds"))
         late = ready is not None and at is not None and at > ready
         late = late or (served is None and ready is not None and phase == _ENGINE_READY)

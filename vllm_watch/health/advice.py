@@ -257,7 +257,7 @@ def less_gpu_memory(at: Situation) -> Advice | None:
 
 def stats_lines(at: Situation) -> Advice:
     """Advise the flag that brings stats lines back, depending on why there are none."""
-    causes = {why_no_stats(moment.event) for moment in at.run.moments}
+    causes = {why_no_stats(kept.event) for kept in at.run.events}
     if STATS_DISABLED in causes:
         flag = f"--disable-log-stats {DROP}"
         return Advice("drop --disable-log-stats to get stats lines", (flag,))

@@ -137,10 +137,10 @@ def weights_too_large(at: Situation) -> Advice | None:
     """
     loaded = [
         weights
-        for moment in at.run.moments
-        if isinstance(weights := moment.event.fields.get("weights_gib"), float)
+        for kept in at.run.events
+        if isinstance(weights := kept.event.fields.get("weights_gib"), float)
     ]
-    phases = [moment.event.fields.get("phase") for moment in at.run.moments]
+    phases = [kept.event.fields.get("phase") for kept in at.run.events]
     phases = [phase for phase in phases if phase]
     card = _card_gib(at)
     remedy = "quantise the model, spread it over more GPUs, or take a larger GPU"
@@ -160,7 +160,7 @@ def _card_gib(at: Situation) -> float | None:
     total = at.facts.get("gpu_gib") or at.cause_figures.get("total_gib")
     if total:
         return total
-    texts = (text for m in at.run.moments for text in (m.event.text, *m.lines))
+    texts = (text for m in at.run.events for text in (m.event.text, *m.lines))
     found = (match for text in texts if (match := _CARD.search(text)))
     return max((float(match.group(1)) for match in found), default=None)
 

@@ -328,7 +328,7 @@ class Monitor:
         """Return how an earlier run died, None if it did not; cached, since it is over."""
         from vllm_watch.core.crashloop import Death
 
-        evidence = (len(run.moments), run.characters, run.newest_stamp)
+        evidence = (len(run.events), run.characters, run.newest_stamp)
         known = run.memo.get("death")
         if known is None or known[0] != evidence:
             end = run.newest_stamp if run.newest_stamp is not None else math.inf

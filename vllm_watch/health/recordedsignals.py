@@ -60,8 +60,8 @@ class RecordedSignals:
 
     def _is_without(self, run: Run) -> bool:
         """Return whether a run writes no stats lines; each event is checked once."""
-        fresh = run.moments[self._seen :]
-        self._seen = len(run.moments)
+        fresh = run.events[self._seen :]
+        self._seen = len(run.events)
         self._without = self._without or any(why_no_stats(one.event) for one in fresh)
         return self._without
 

@@ -124,11 +124,11 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     """
     run = case.run
     lines = [(at, m) for at, m in run.placed() if m.event.kind == "hang" and at is not None]
-    lines = [(at, moment) for at, moment in lines if at <= time]
+    lines = [(at, kept) for at, kept in lines if at <= time]
     if not lines:
         return None
-    newest, moment = lines[-1]
-    named = moment.event.fields.get("seconds")
+    newest, kept = lines[-1]
+    named = kept.event.fields.get("seconds")
     seconds = float(named) if isinstance(named, int) else 60.0
     row = [newest]
     for at, _ in takewhile(lambda line: row[-1] - line[0] <= _HANG_GAPS * seconds, lines[-2::-1]):
@@ -216,9 +216,9 @@ def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
 
 def _last_load(run: Run, time: float) -> str:
     """Return the load reported by a dying engine, in words; empty if there is none."""
-    for at, moment in run.placed():
-        fields = moment.event.fields
-        if moment.event.kind != "last_load" or (at is not None and at > time):
+    for at, kept in run.placed():
+        fields = kept.event.fields
+        if kept.event.kind != "last_load" or (at is not None and at > time):
             continue
         kv = fields.get("kv_cache_usage")
         usage = f", KV cache {kv * 100:.0f} %" if isinstance(kv, float) else ""

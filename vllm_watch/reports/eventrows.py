@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator
 from vllm_watch.config import Settings
 from vllm_watch.core.news import News, PathSearch, ZoneFound
 from vllm_watch.core.records import Event
-from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.run import KeptEvent, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.alertrows import AlertsAsTheyCome, alert_rows, changes_of
 from vllm_watch.reports.rows import Row, row_of
 
 
-def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row:
+def event_row(server: Server, run: Run, at: float | None, kept: KeptEvent) -> Row:
     """Return the record of an event; `at` is its time, None if unknown."""
-    event = moment.event
+    event = kept.event
     return {
         **row_of(server, run, at),
         "kind": event.kind,
         "level": event.level,
-        "text": "\n".join([event.text, *moment.lines]),
+        "text": "\n".join([event.text, *kept.lines]),
         "fields": _fields(event),
     }
 
@@ -52,7 +52,7 @@ def event_rows_as_they_come(
     # No event may be dropped before it is reported.
     monitor = Monitor(settings, bounded=True, forgets=False)
     alerts = AlertsAsTheyCome(monitor)
-    opened: dict[int, Moment] = {}
+    opened: dict[int, KeptEvent] = {}
     for item in items:
         if not isinstance(item, PathSearch):
             server = monitor.apply(item)
@@ -60,24 +60,23 @@ def event_rows_as_they_come(
                 alerts.moved(server.source, item.shift)
             continue
         monitor.judge()
-        kept: dict[int, Moment] = {}
+        present: dict[int, KeptEvent] = {}
         for server in monitor.store.servers.values():
             for run in server.runs:
-                for at, moment in run.placed():
-                    kept[id(moment)] = moment
-                    if id(moment) not in opened:
-                        yield event_row(server, run, at, moment)
+                for at, kept in run.placed():
+                    present[id(kept)] = kept
+                    if id(kept) not in opened:
+                        yield event_row(server, run, at, kept)
                 yield from alerts.rows(server, run)
             monitor.make_room(server)
-        opened = kept
+        opened = present
         yield None
 
 
 def _run_rows(monitor: Monitor, server: Server, run: Run) -> Iterator[Row]:
     first = run.first_stamp or 0.0
     rows = [
-        (first if at is None else at, event_row(server, run, at, moment))
-        for at, moment in run.placed()
+        (first if at is None else at, event_row(server, run, at, kept)) for at, kept in run.placed()
     ]
     rows += alert_rows(monitor, server, run, changes_of(monitor, server, run))
     yield from (row for _, row in sorted(rows, key=lambda entry: entry[0]))

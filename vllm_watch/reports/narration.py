@@ -50,12 +50,12 @@ class Narrator:
 
     def _events(self, server: Server, wall: float) -> Iterator[str]:
         present = set()
-        for at, moment in server.run.placed():
-            present.add(id(moment))
+        for at, kept in server.run.placed():
+            present.add(id(kept))
             at = wall if at is None and self._fresh else at
-            if id(moment) in self._reported or at is None or at < self._since:
+            if id(kept) in self._reported or at is None or at < self._since:
                 continue
-            text = _text(moment.event)
+            text = _text(kept.event)
             cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
             yield f"{_clock(server, at)}  {cut}"
         self._reported = present

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from vllm_watch.core.figures import clock, duration
-from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.run import KeptEvent, Run
 from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.markup import Markup, element
@@ -108,16 +108,16 @@ def log_section(run: Run, zone: tzinfo) -> Iterator[Markup]:
     head = f"Events in the log: {len(placed):,}"
     if len(shown) < len(placed):
         head += f", the newest {MOST_EVENTS:,} shown"
-    rows = [_event(time, moment, zone) for time, moment in shown]
+    rows = [_event(time, kept, zone) for time, kept in shown]
     whole = wide_table(("time", "kind", "line"), rows, "words events")
     yield element("details", element("summary", head), whole)
 
 
-def _event(time: float | None, moment: Moment, zone: tzinfo) -> Markup:
-    event = moment.event
+def _event(time: float | None, kept: KeptEvent, zone: tzinfo) -> Markup:
+    event = kept.event
     bad = event.level in ("ERROR", "CRITICAL") or event.kind in ("dead", "killed", "traceback")
     lines = event.text.strip().splitlines() or [""]
-    more = [line for each in (*lines[:-1], *moment.lines) for line in (each, element("br"))]
+    more = [line for each in (*lines[:-1], *kept.lines) for line in (each, element("br"))]
     return element(
         "tr",
         element("td", "unknown" if time is None else clock(time, zone)),

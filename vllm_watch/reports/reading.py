@@ -82,7 +82,7 @@ class Reading:
 
 def has_vllm_line(server: Server) -> bool:
     """Return whether a log has any line from vLLM."""
-    return any(run.moments or run.series or run.first_stamp is not None for run in server.runs)
+    return any(run.events or run.series or run.first_stamp is not None for run in server.runs)
 
 
 def read_saved(

@@ -255,9 +255,9 @@ def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
 def _errors(run: Run) -> int:
     """Count the errors in the log, each traceback once."""
     return sum(
-        moment.event.level in ("ERROR", "CRITICAL") or moment.event.kind == "traceback"
-        for moment in run.moments
-        if moment.event.kind != HTTP_ERRORS
+        kept.event.level in ("ERROR", "CRITICAL") or kept.event.kind == "traceback"
+        for kept in run.events
+        if kept.event.kind != HTTP_ERRORS
     )
 
 
@@ -267,9 +267,9 @@ def _warnings(server: Server, run: Run) -> list[str]:
         name.text for each in server.runs if (name := _name_told_by(each)).model and name.port
     )
     addresses = {
-        str(moment.event.fields.get("address"))
-        for moment in run.moments
-        if moment.event.kind == "server_up" and moment.event.fields.get("address")
+        str(kept.event.fields.get("address"))
+        for kept in run.events
+        if kept.event.kind == "server_up" and kept.event.fields.get("address")
     }
     if len(names) > 1:
         found.append(f"different servers wrote to this file: {', '.join(names)}; give each its own")

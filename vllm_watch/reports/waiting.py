@@ -137,20 +137,20 @@ class Waiting:
 
 def _announced(run: Run, state: ServerState, now: float) -> bool:
     """Return whether the newest line of a server says that it starts to listen."""
-    kinds = {moment.event.kind for moment in run.moments}
+    kinds = {kept.event.kind for kept in run.events}
     if state.name != "ready" or "ready" in kinds or run.first_request is not None:
         return False
-    ups = (m.arrived or m.event.time for m in run.moments if m.event.kind == "server_up")
+    ups = (m.arrived or m.event.time for m in run.events if m.event.kind == "server_up")
     newest = max((at for at in ups if at is not None), default=None)
     return newest is not None and now - newest < GRACE_SECONDS
 
 
 def error_lines(run: Run) -> list[str]:
     """Return the first errors of a run, oldest first; for a long one its beginning and its end."""
-    errors = [moment for moment in run.moments if moment.event.kind in SHOWN_ERRORS]
+    errors = [kept for kept in run.events if kept.event.kind in SHOWN_ERRORS]
     shown: list[str] = []
-    for moment in errors[:MOST_ERRORS]:
-        lines = [*moment.event.text.splitlines(), *moment.lines]
+    for kept in errors[:MOST_ERRORS]:
+        lines = [*kept.event.text.splitlines(), *kept.lines]
         if len(lines) > ERROR_LINES:
             lines = [lines[0], "  …", *lines[-(ERROR_LINES - 2) :]]
         shown += lines

@@ -28,8 +28,8 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻", "restart"))
-        for at, moment in run.placed():
-            if moment.event.kind in ("dead", "killed") and at is not None:
+        for at, kept in run.placed():
+            if kept.event.kind in ("dead", "killed") and at is not None:
                 found.append(Mark(at, "critical", "✖", DIED))
                 break
     spans = [span for span in monitor.spans(server) if span.fired <= end and _reaches(span, start)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.reasons import SHOWN_ERRORS, traceback_errors
-from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.run import KeptEvent, Run
 from vllm_watch.core.states import FAILED, ServerState
 from vllm_watch.tui.wording import shortened
 
@@ -18,16 +18,16 @@ _LESS = ((" unexpectedly", ""), ("engine core", "engine"))
 _LOG_ENDS = ("the log just ends", "log ends")
 
 
-def errors_of(run: Run, until: float) -> list[tuple[float | None, Moment]]:
+def errors_of(run: Run, until: float) -> list[tuple[float | None, KeptEvent]]:
     """Return the errors of a run up to a moment, with their times, as they are in the log."""
     return [
-        (at, moment)
-        for at, moment in run.placed()
-        if moment.event.kind in SHOWN_ERRORS and (at is None or at <= until)
+        (at, kept)
+        for at, kept in run.placed()
+        if kept.event.kind in SHOWN_ERRORS and (at is None or at <= until)
     ]
 
 
-def by_time(errors: list[tuple[float | None, Moment]]) -> list[tuple[float | None, Moment]]:
+def by_time(errors: list[tuple[float | None, KeptEvent]]) -> list[tuple[float | None, KeptEvent]]:
     """Return errors in the order of their times, those without one first."""
     return sorted(errors, key=lambda placed: placed[0] or 0.0)
 
@@ -42,13 +42,13 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
         return ()
     clear: dict[str, None] = {}
     vague: dict[str, None] = {}
-    for _, moment in by_time(errors_of(run, time)):
+    for _, kept in by_time(errors_of(run, time)):
         if len(clear) == MOST_ERRORS:
             break
-        lines = [*moment.event.text.strip().split("\n"), *moment.lines]
+        lines = [*kept.event.text.strip().split("\n"), *kept.lines]
         error = next(traceback_errors(lines), 0)  # without a traceback the first line is the error
-        below = error > 0 and moment.event.kind != "traceback"
-        told = below or "vague" not in moment.event.fields
+        below = error > 0 and kept.event.kind != "traceback"
+        told = below or "vague" not in kept.event.fields
         (clear if told else vague)[lines[error]] = None
     return tuple(filter(None, clear or vague))[:MOST_ERRORS]
 
@@ -86,7 +86,7 @@ def _apart(why: str) -> tuple[list[str], str]:
 
 def _said(why: str, run: Run, time: float) -> str:
     """Return the words that a format file takes from the line with the reason, empty if none."""
-    told = (moment.event for _, moment in errors_of(run, time) if why in moment.event.text)
+    told = (kept.event for _, kept in errors_of(run, time) if why in kept.event.text)
     event = next(told, None)
     return (
         "" if event is None else str(event.fields.get("error") or event.fields.get("reason") or "")

@@ -11,7 +11,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.figures import duration
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event, FieldValue
-from vllm_watch.core.run import HTTP_ERRORS, Moment, Run
+from vllm_watch.core.run import HTTP_ERRORS, KeptEvent, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, over_words, shown_rises
 from vllm_watch.health.answeralerts import SCOPE
@@ -142,15 +142,15 @@ def _log_lines(server: Server, until: float) -> Iterator[EventLine]:
     for run in server.runs:
         said: set[str] = set()
         stopped = died = False
-        for at, moment in run.placed():
-            kind = moment.event.kind
-            line = _event_line(name, run, at, moment, said)
+        for at, kept in run.placed():
+            kind = kept.event.kind
+            line = _event_line(name, run, at, kept, said)
             if line is not None and stopped:
                 # Signs of death after a stop belong to the stop, not to a failure.
                 part = "echo" if kind in _ECHOES else ""
                 line = replace(line, glyph="■", role="muted", part=part)
             elif line is not None and died and kind == HTTP_ERRORS:
-                line = replace(line, text=_failed(run, moment.event.fields), part="failures")
+                line = replace(line, text=_failed(run, kept.event.fields), part="failures")
             elif line is not None and died and kind in _ECHOES:
                 line = replace(line, part="echo")
             elif line is not None and kind in _DEATHS:
@@ -240,9 +240,9 @@ def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Eve
 
 
 def _event_line(
-    name: str, run: Run, at: float | None, moment: Moment, said: set[str]
+    name: str, run: Run, at: float | None, kept: KeptEvent, said: set[str]
 ) -> EventLine | None:
-    event = moment.event
+    event = kept.event
     words = _WORDS.get(event.kind)
     if words is None or at is None:
         return None

@@ -179,7 +179,7 @@ def make_row(
     gone = health.state.name in (*OVER, "starting", "no-stats", "ready")
     last = server_values(run, time)
     since = newest_age(run, time, live=live)
-    if health.state.name == "starting" and not run.moments:
+    if health.state.name == "starting" and not run.events:
         health = replace(health, state=replace(health.state, why="no vLLM line yet"))
     if live and run.progress is not None and health.state.name == "starting":
         health = replace(health, state=with_progress(health.state, run.progress[0]))

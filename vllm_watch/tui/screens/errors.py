@@ -55,13 +55,13 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     """
     known = refusals_of(run, until)
     lines = [f"refused: {refusal_words(one, run.configuration)}" for one in known]
-    for at, moment in by_time(errors_of(run, until)):
-        event = moment.event
+    for at, kept in by_time(errors_of(run, until)):
+        event = kept.event
         where = ".err" if event.twin else ".log"
         about = "~" if event.time is None else " "
         first, *rest = event.text.split("\n")
         lines.append(f"{about}{clock(at, tz)}  {where}  {first}")
-        lines += [f"{INDENT}{line}" for line in (*rest, *moment.lines)]
+        lines += [f"{INDENT}{line}" for line in (*rest, *kept.lines)]
     return "\n".join(lines[:MOST_LINES])
 
 
