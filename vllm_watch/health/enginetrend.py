@@ -176,8 +176,7 @@ class EngineTrend:
         last.add(sample)
         if self.first_minutes is None and (last.begun <= limit or len(last) >= MOST_BUSY):
             self.found_first(last.means(), len(last), sample.time)
-        last.forget(limit)
-        return last.begun <= limit
+        return last.forget(limit)
 
     def found_first(self, minutes: Minutes, samples: int, end: float) -> None:
         """Note the first busy minutes; they have so many `samples` and are complete at `end`."""
@@ -191,6 +190,8 @@ class EngineTrend:
         the two means, a textbook bound of 95 %) are ignored.
         """
         verdict, rate = None, None
+        if not (self.worst or (sample is not None and self._may_be_slow(facts))):
+            return
         # None while the last minutes overlap with the first.
         if sample is not None and self.apart(self.busy - len(self.last)):
             verdict = self._verdict(values, facts)
@@ -214,7 +215,7 @@ class EngineTrend:
 
     def _verdict(self, values: Values, facts: Values) -> str | None:
         first = self.first_minutes
-        if first is None or not self._may_be_slow(first, facts):
+        if first is None or not self._may_be_slow(facts):
             return None
         last = self.last.means()
         if 1 - last.per_request / first.per_request <= self.least:
@@ -227,15 +228,15 @@ class EngineTrend:
             level = slow.band[1]
         return slow.verdict if slow.fall - self.noise(first.error, last.error) > level else None
 
-    def _may_be_slow(self, first: Minutes, facts: Values) -> bool:
+    def _may_be_slow(self, facts: Values) -> bool:
         """Return False if the sums of the last minutes show that they are not slow."""
-        if first.per_request <= 0 or "context_tokens" not in facts:
+        first, last = self.first_minutes, self.last
+        if first is None or first.per_request <= 0 or "context_tokens" not in facts:
+            return False
+        if 1 - last.rates / last.running / first.per_request <= self.least - _NEARLY:
             return False
         tolerance = self.settings.trend.running_tolerance
-        if abs(middle_of(self.last.ran) - first.usual) > tolerance * first.usual:
-            return False
-        rate = self.last.rates / self.last.running
-        return 1 - rate / first.per_request > self.least - _NEARLY
+        return abs(middle_of(last.ran) - first.usual) <= tolerance * first.usual
 
     def noise(self, first: float, last: float) -> float:
         """Return the fall that chance alone can make, from the standard errors of two means."""

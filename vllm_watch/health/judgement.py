@@ -295,21 +295,21 @@ class Judgement:
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late row
         rows: list[Row] = []
-        changes = marks.state.watches.changes
-        start = max(series.thinned, marks.state.row - offset)
+        state = marks.state
+        changes = state.watches.changes
+        start = max(series.thinned, state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
-            state = marks.state
-            if are_few(stop - first):
+            if stop - first == 1 or are_few(stop - first):
                 for index in range(first, stop):
-                    time, values = series.times[index], series.row(index)
-                    rows.append(row_of(time, engine, values))
-                    state.step(time, values, facts)
+                    time = series.times[index]
+                    state.step(time, series.row(index), facts)
+                    rows.append(Row(time, engine, *state.signals.before))
             else:
                 state.advance(*columns_of(series, first, stop), facts)
             marks.count = state.row
-        self._changes += marks.state.watches.changes - changes
-        if marks.state.trend.spans:
+        self._changes += state.watches.changes - changes
+        if state.trend.spans:
             self._trending.add(engine)
         return rows
 
@@ -317,18 +317,18 @@ class Judgement:
 
     def _extend_server(self, news: dict[int, int], changed: float, stepped: _Stepped) -> None:
         marks, series = self._server, self.run.series
-        absolute = {e: row + series[e].offset for e, row in news.items()}
-        key = min([(changed, FACTS), *[(series[e].times[row], e) for e, row in news.items()]])
+        firsts = [(series[e].times[row], e, row + series[e].offset) for e, row in news.items()]
+        key = min([(changed, FACTS), *firsts])[:2]
 
         def gone(state: ServerState) -> bool:
             return any(one.folded > state.rows.get(e, 0) for e, one in series.items())
 
-        if gone(marks.oldest):
+        if max([one.folded for one in series.values()], default=0) and gone(marks.oldest):
             marks.forget([gone(state) for state in marks.states])
 
         def fits(state: ServerState) -> bool:
-            rows = [state.rows.get(engine, 0) <= row for engine, row in absolute.items()]
-            return state.newest <= key and all(rows)
+            rows = state.rows
+            return state.newest <= key and not [1 for _, e, row in firsts if rows.get(e, 0) > row]
 
         if not fits(marks.state):
             self._forget_texts()

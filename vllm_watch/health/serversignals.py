@@ -252,7 +252,7 @@ class ServerAlerts:
         if len(signals.engines) > 1 and self.plan.silence is not None:
             if self.silent:
                 self.heard(row.engine, row.time)
-            if row.running is not None and row.busy:
+            if row.running is not None and (row.running or row.waiting):
                 for engine, since in signals.silent(row.time):
                     if engine != row.engine:
                         self.fell_silent(engine, since, row.time)

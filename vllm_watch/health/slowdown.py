@@ -87,8 +87,11 @@ class LastMinutes:
         self.rates += sample.rate
         self.running += sample.running
 
-    def forget(self, limit: float) -> None:
-        """Forget the oldest sample as long as the next sample begins by `limit` (busy seconds)."""
+    def forget(self, limit: float) -> bool:
+        """Forget the oldest sample as long as the next sample begins by `limit` (busy seconds).
+
+        Return whether the oldest that is left begins by it.
+        """
         packed, start = self._packed, self._start
         last, most = len(packed) - _WIDTH, len(packed) - _WIDTH * MOST_BUSY
         while start < last and (packed[start + _NEXT_BEGUN] <= limit or start < most):
@@ -98,6 +101,7 @@ class LastMinutes:
             del self.ran[bisect_left(self.ran, running)]
             start += _WIDTH
         self._start = start
+        return packed[start + _WIDTH - 1] <= limit
 
     @property
     def begun(self) -> float:
