@@ -16,7 +16,9 @@ def card(clock: str, targets: Targets, *, over: bool = False) -> dict[str, tuple
     (server,) = monitor.store.servers.values()
     time = at(clock)
     trend = monitor.trends(server, server.run).slow_down(server.run, time)[0]
-    return dict(card_facts(server, time, UTC, JobWatch(targets), trend, over=over))
+    return dict(
+        card_facts(server, time, UTC, JobWatch(targets), trend, ended=time if over else None)
+    )
 
 
 def test_how_much_is_done_and_when_it_will_be() -> None:

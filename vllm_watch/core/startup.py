@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
+from vllm_watch.core.configuration import (
+    CONFIG_KINDS,
+    ConfigurationBuilder,
+    ServerConfiguration,
+)
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event
@@ -30,6 +34,8 @@ LAUNCHING = "launching"
 
 _ENGINE_READY = "starting the HTTP server"
 """The phase after the engine's start; the line that names it says that the engine is ready."""
+_OF_A_START = CONFIG_KINDS | {"ready", "process_started"}
+"""Kinds of events that a start-up writes."""
 _LAUNCH_SECONDS = 10.0
 """A phase up to this short is merged into a following one that reports its own length."""
 
@@ -61,17 +67,36 @@ def working_at(run: Run) -> float | None:
     ready = ready_at(run)
     if ready is not None or run.prompts is None or run.first_request is not None:
         return ready
-    of_engine = (m.event for m in run.events if m.event.fields.get("phase") == _ENGINE_READY)
-    return next((event.time for event in of_engine if event.time), None)
+    return next(
+        (k.event.time for k in run.events if k.event.time and is_engine_ready(k.event)), None
+    )
+
+
+def is_engine_ready(event: Event) -> bool:
+    """Return whether an event says that the engine is ready; a server is started next."""
+    return event.fields.get("phase") == _ENGINE_READY
 
 
 def serving_at(run: Run) -> float | None:
-    """Return when a run first served: it was up, wrote a stats line, or answered a request."""
+    """Return when a run first served: it was up, wrote a stats line, or answered a request.
+
+    Without a server: when its engine was ready.
+    """
     for at, kept in run.placed():
         if kept.event.kind in ("server_up", "ready"):
             return at
     stamps = [series.times[0] for series in run.series.values() if series.times]
-    return min(stamps, default=run.first_request)
+    first = min(stamps, default=run.first_request)
+    return working_at(run) if first is None else first
+
+
+def starting_at(run: Run) -> float | None:
+    """Return when a start-up began; None if the log begins after it, with a server at work."""
+    served = serving_at(run)
+    if served is None:
+        return run.first_stamp
+    kinds = (m.event.kind for at, m in run.placed() if at is None or at <= served)
+    return run.first_stamp if any(kind in _OF_A_START for kind in kinds) else None
 
 
 def ready_after(run: Run) -> float | None:
@@ -102,6 +127,26 @@ def phases_of(run: Run) -> list[Phase]:
         marks.insert(0, (run.began, LAUNCHING))
     ends = [*(at for at, _ in marks[1:]), ready]
     return [Phase(name, at, end) for (at, name), end in zip(marks, ends, strict=False)]
+
+
+def phase_lengths(
+    run: Run, time: float, ended: float | None = None
+) -> Iterator[tuple[str, float | None, bool]]:
+    """Yield the phases that have begun by `time`: name, seconds, and whether it still lasts.
+
+    `ended`: when the run was over, None if it goes on. Nothing takes time after that. The seconds
+    are None if a phase is over, but no line says since when.
+    """
+    newest, served = time if ended is None else min(time, ended), serving_at(run)
+    for phase in phases_of(run):
+        if phase.begin > time:
+            continue
+        if phase.end is None and served is not None and served <= newest:
+            yield phase.name, None, False
+            continue
+        end = newest if phase.end is None else min(newest, phase.end)
+        lasts = ended is None and (phase.end is None or phase.end > time)
+        yield phase.name, max(0.0, end - phase.begin), lasts
 
 
 def phases_to_come(run: Run, seen: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import serving_at
+from vllm_watch.core.startup import serving_at, starting_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 
@@ -69,7 +69,8 @@ def state_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[St
         gone = _end_of(monitor, run, min(end, until))
         over = until if gone is None else gone.begin
         up = over if ready is None else min(ready, over)
-        yield StateStretch(begin, up, STARTING)
+        if starting_at(run) is not None:
+            yield StateStretch(begin, up, STARTING)
         yield StateStretch(up, over, BUSY)
         if gone is not None:
             yield StateStretch(over, until, gone.state)

@@ -17,7 +17,7 @@ from string import Template
 from vllm_watch import __version__
 from vllm_watch.core.figures import clock, count, duration, percent, rate
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import serving_at
+from vllm_watch.core.startup import serving_at, starting_at
 from vllm_watch.core.states import FAILED, OVER
 from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
@@ -241,7 +241,7 @@ def _axis(summary: RunSummary, run: Run, zone: tzinfo, name: str) -> Axis | None
     end += _BEYOND * (end - begin) if over else 0.0
     zones = []
     ready = serving_at(run)
-    if ready is not None and ready > begin:
+    if ready is not None and ready > begin and starting_at(run) is not None:
         zones.append(Zone(begin, ready, "starting"))
     zones += [
         Zone(one.begin, one.end, "benchmark", one.benchmark.name) for one in summary.benchmarks

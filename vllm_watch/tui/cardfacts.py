@@ -8,7 +8,7 @@ from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.figures import clock, duration, percent, rough_span
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import configuration_at, phases_of, ready_after, ready_at
+from vllm_watch.core.startup import configuration_at, phase_lengths, ready_after, working_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.slowdown import SlowDown, thousands
@@ -45,25 +45,25 @@ def card_facts(
     job: JobWatch | None = None,
     trend: SlowDown | None = None,
     *,
-    over: bool = False,
+    ended: float | None = None,
     figures: Facts = (),
 ) -> Facts:
     """Return the card of a server as of `time`; facts missing from the log are left out.
 
-    `job` gives the progress of a job, `trend` the slowdown; `over`: it has ended; `figures` are
-    further lines, of times and cost.
+    `job` gives the progress of a job, `trend` the slowdown; `ended`: when it was over, None if it
+    goes on; `figures` are further lines, of times and cost.
     """
     run = server.run_at(time)
     known = configuration_at(run, time)
     lines = [
-        ("JOB", _job(server, run, time, tz, job, over=over)),
+        ("JOB", _job(server, run, time, tz, job, over=ended is not None)),
         *figures,
         ("LATENCY", latency_facts(server, time)),
         ("GPU", gpu_facts(server, time)),
         ("CONFIG", _config(known)),
         ("CAPACITY", capacity_facts(known)),
         ("NAME", _name(server, run, known)),
-        ("START-UP", _startup(run, time, tz)),
+        ("START-UP", _startup(run, time, tz, ended)),
         ("TREND", _trend(trend)),
         ("REQUESTS", _requests(run, time)),
         ("LOG", (printable(server.source), _zone(server), *_past(server))),
@@ -150,14 +150,11 @@ def capacity_facts(known: ServerConfiguration) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
+def _startup(run: Run, time: float, tz: tzinfo, ended: float | None) -> tuple[str, ...]:
     """Return the phases with how long each took, and when the server was ready."""
-    facts = []
-    for phase in phases_of(run):
-        if phase.begin <= time:
-            end = time if phase.end is None else min(phase.end, time)
-            facts.append(f"{phase.name} {phase_time(end - phase.begin)}")
-    ready, after = ready_at(run), ready_after(run)
+    phases = phase_lengths(run, time, ended)
+    facts = [f"{name} {phase_time(seconds)}" for name, seconds, _ in phases]
+    ready, after = working_at(run), ready_after(run)
     if ready is not None and ready <= time and after is not None:
         facts.append(f"ready {clock(ready, tz)} after {duration(after)}")
     return tuple(facts)

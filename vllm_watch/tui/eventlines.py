@@ -12,6 +12,7 @@ from vllm_watch.core.figures import duration
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import HTTP_ERRORS, KeptEvent, Run
+from vllm_watch.core.startup import is_engine_ready, working_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, over_words, shown_rises
 from vllm_watch.health.answeralerts import SCOPE
@@ -250,7 +251,11 @@ def _event_line(
     text = make(event.fields, event)
     if event.kind == HTTP_ERRORS and any(status >= "500" for status in _counts(event.fields)):
         glyph, role = "✖", "critical"
-    if event.kind == "server_up" and run.first_stamp is not None:
+    ready = event.kind == "server_up"
+    if run.prompts is not None and is_engine_ready(event):  # no server follows, only prompts
+        ready = working_at(run) == at
+        glyph, role, _ = _WORDS["server_up"]
+    if ready and run.first_stamp is not None:
         text = f"ready after {duration(at - run.first_stamp)}"
     if event.kind in ("phase", "dead", "version"):
         if text in said:

@@ -6,10 +6,18 @@ from datetime import tzinfo
 from itertools import groupby
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.evidence import why_no_stats
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import LAUNCHING, phases_of, phases_to_come, serving_at
+from vllm_watch.core.startup import LAUNCHING, phase_lengths, phases_to_come, serving_at
+from vllm_watch.core.states import NO_STATS_LINES
 from vllm_watch.tui.screens.errors import INDENT, error_text
 
+NO_LINE = "no vLLM line"
+"""What a log without any line of vLLM has."""
+_USUALLY = (
+    "vLLM writes one every ten seconds while requests run,",
+    "none if it was started with --disable-log-stats",
+)
 MOST_TRACE_LINES = 6
 """Lines of one traceback that are reported."""
 ROWS, MOST_ROWS = 13, 99
@@ -22,8 +30,8 @@ MOST_ERROR_LINES = 60
 class StartupView:
     """The start-up of a run up to a moment."""
 
-    phases: tuple[tuple[str, float, bool], ...]
-    """Of each phase: its name, its seconds, and whether it continues."""
+    phases: tuple[tuple[str, float | None, bool], ...]
+    """Of each phase: its name, its seconds, and whether it continues (`phase_lengths`)."""
     errors: tuple[str, ...]
     """Lines of its errors, the first one first."""
     over: bool
@@ -32,6 +40,8 @@ class StartupView:
     """Whether the server could answer requests by then."""
     next: tuple[str, ...] = ()
     """The phases that usually follow."""
+    about: tuple[str, ...] = ()
+    """Why there is neither a phase nor a stats line, in sentences."""
 
 
 def startup_rows(startup: StartupView | None) -> int:
@@ -46,21 +56,29 @@ def startup_view(run: Run, time: float, tz: tzinfo, ended: float | None) -> Star
     """
     if any(series.times and series.times[0] <= time for series in run.series.values()):
         return None
-    phases, over = [], ended is not None
-    newest = time if ended is None else min(time, ended)
-    for phase in phases_of(run):
-        if phase.begin > time:
-            continue
-        lasts = not over and (phase.end is None or phase.end > time)
-        end = newest if phase.end is None else min(newest, phase.end)
-        phases.append((phase.name, max(0.0, end - phase.begin), lasts))
+    over = ended is not None
+    phases = list(phase_lengths(run, time, ended))
     up = serving_at(run)
     ready = up is not None and up <= time
     if not phases and run.first_stamp is not None and not over and not ready:
         phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
     to_come = () if over or ready else phases_to_come(run, [name for name, *_ in phases])
-    return StartupView(tuple(phases), tuple(filter(None, errors)), over, ready, to_come)
+    about = _about(run, time, over=over, ready=ready)
+    return StartupView(tuple(phases), tuple(filter(None, errors)), over, ready, to_come, about)
+
+
+def _about(run: Run, time: float, *, over: bool, ready: bool) -> tuple[str, ...]:
+    """Return why a run shows nothing, as far as its log tells."""
+    if run.first_stamp is None and not run.events:
+        return (NO_LINE if over else f"{NO_LINE} yet",)
+    if not ready:
+        return ("no line names a phase of the start-up",)
+    placed = (kept.event for at, kept in run.placed() if at is None or at <= time)
+    cause = next(filter(None, map(why_no_stats, placed)), "")
+    if cause:
+        return (f"{NO_STATS_LINES} {cause}",)
+    return ("no stats line was written" if over else "no stats line yet", *_USUALLY)
 
 
 def shorter(lines: list[str]) -> list[str]:

@@ -233,11 +233,12 @@ class ViewMaker:
             slow = self._monitor.trends(server, run).slow_down(run, row.moment)
             trend = slow.get(row.engine) if row.engine is not None else worst_of(slow.values())
             figures = self._figures(server, run, row.moment, window)
-            facts = card_facts(
-                server, row.moment, self._tz, self._job, trend, over=over, figures=figures
-            )
             since = row.moment if row.state.since is None else row.state.since
-            startup = startup_view(run, row.moment, self._tz, since if over else None)
+            ended = since if over else None
+            facts = card_facts(
+                server, row.moment, self._tz, self._job, trend, ended=ended, figures=figures
+            )
+            startup = startup_view(run, row.moment, self._tz, ended)
             self._facts = key, (facts, bool(errors_of(run, row.moment)), startup)
         return self._facts[1]
 

@@ -24,9 +24,9 @@ def with_key(remedy: str, *, short: bool = False) -> str:
     return _ERRORS.sub(rf"\g<0> ({'' if short else 'key '}{key_name('errors')})", remedy, count=1)
 
 
-def phase_time(seconds: float) -> str:
+def phase_time(seconds: float | None) -> str:
     """Return how long a phase took: stamps are whole seconds, so 0 means less than one."""
-    return duration(seconds) if seconds >= 1 else "<1 s"
+    return duration(seconds) if seconds is None or seconds >= 1 else "<1 s"
 
 
 def shortened(text: str, width: int, least: int = 1) -> str:

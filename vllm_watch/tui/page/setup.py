@@ -9,7 +9,8 @@ from rich.text import Text
 
 from vllm_watch.core import figures
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.core.startup import phases_of
+from vllm_watch.core.startup import phase_lengths, ready_after, working_at
+from vllm_watch.core.states import OVER
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.startline import flag_text, given_flags
 from vllm_watch.tui.cardfacts import capacity_facts
@@ -153,27 +154,23 @@ def _memory(data: PageData) -> Iterator[Segment]:
 
 def startup_part(data: PageData) -> Part | None:
     """Return the phases of the start-up as a labelled bar; None if the log has none."""
-    phases = [phase for phase in phases_of(data.run) if phase.begin <= data.time]
+    state = data.row.state
+    ended = state.since if state.name in OVER else None
+    phases = list(phase_lengths(data.run, data.time, ended))
     if not phases:
         return None
-    last = phases[-1]
-    ready = last.end if last.end is not None and last.end <= data.time else None
     segments = []
-    for number, phase in enumerate(phases):
-        end = data.time if phase.end is None else min(phase.end, data.time)
-        lasts = phase.end is None or phase.end > data.time
-        words = figures.duration(end - phase.begin) + (" so far" if lasts else "")
-        segments.append(
-            Segment(phase.name, max(0.0, end - phase.begin), words, _INKS[number % len(_INKS)])
-        )
+    for number, (name, seconds, lasts) in enumerate(phases):
+        words = figures.duration(seconds) + (" so far" if lasts else "")
+        segments.append(Segment(name, seconds or 0.0, words, _INKS[number % len(_INKS)]))
+    ready, after = working_at(data.run), ready_after(data.run)
 
     def lines(width: int, palette: Palette) -> list[Text]:
         return segment_bar("", segments, width, palette)
 
-    texts = "not ready"
-    if ready is not None:
-        texts = f"ready {figures.clock(ready, data.tz)} after "
-        texts += figures.duration(ready - phases[0].begin)
+    texts = "not ready" if any(lasts for *_, lasts in phases) or ended is not None else ""
+    if ready is not None and ready <= data.time:
+        texts = f"ready {figures.clock(ready, data.tz)} after {figures.duration(after)}"
     return Part("Start-up", lines, texts)
 
 

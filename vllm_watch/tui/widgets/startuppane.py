@@ -27,13 +27,6 @@ _LOG_SECONDS = 2.0
 
 NewestLines = Callable[[Row], Sequence[str]]
 
-SILENT = (
-    "no stats line yet",
-    "vLLM writes one every ten seconds while requests run,",
-    "none if it was started with --disable-log-stats",
-)
-"""Said of a server that is ready, but has no stats line, answers or phases to show."""
-
 
 class StartupPane(Framed):
     """Phases as bars, the one that lasts marked, then those to come; below them the errors.
@@ -86,13 +79,12 @@ class StartupPane(Framed):
         startup, row = view.startup, view.selected_row
         if startup is None or row is None:
             return Text("")
-        took = sum(seconds for _, seconds, _ in startup.phases)
+        took = sum(seconds or 0.0 for _, seconds, _ in startup.phases)
         text = Text(f"{row.short}  ", style=palette["muted"])
         if startup.phases:
             text.append(f"{duration(took)} ", palette["note"])
-        else:
-            unread = "no vLLM line " if startup.over else "no vLLM line yet "
-            text.append("ready " if startup.ready else unread, palette["note"])
+        elif startup.ready and not startup.over:
+            text.append("ready ", palette["note"])
         return text
 
     def lines(
@@ -104,12 +96,12 @@ class StartupPane(Framed):
             return []
         count = len(startup.phases) + len(startup.next) + len(startup.errors)
         lines = [Text("")] if height > count + 2 else []
-        longest = max((seconds for _, seconds, _ in startup.phases), default=0.0)
+        longest = max((seconds or 0.0 for _, seconds, _ in startup.phases), default=0.0)
         scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
         room = max(4, width - _LABEL - _TIME - 3)
         for name, seconds, lasts in startup.phases:
             line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
-            cells = max(1, round(seconds / scale * room))
+            cells = 0 if seconds is None else max(1, round(seconds / scale * room))
             line.append("▆" * cells, style=palette["note" if lasts else "low"])
             line.append(f" {phase_time(seconds)}", style=palette["muted"])
             if lasts:
@@ -126,8 +118,7 @@ class StartupPane(Framed):
             line.stylize(palette["muted" if _is_code(error) else "critical"])
             lines.append(line)
         if not startup.phases and not startup.errors:
-            words = SILENT if startup.ready else ("nothing has been written yet",)
-            lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
+            lines += [Text(f"  {line}", style=palette["muted"]) for line in startup.about]
         if not startup.errors:
             lines += self._tail(view, width, height - len(lines), palette)
         return lines
