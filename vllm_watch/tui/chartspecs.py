@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.figures import duration
-from vllm_watch.core.startup import serving_at
+from vllm_watch.core.startup import serving_at, starting_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import shown_rises
 from vllm_watch.health.monitor import Monitor
@@ -59,21 +61,26 @@ def _reaches(span: AlertSpan, start: float) -> bool:
     return span.until is None or span.until >= start
 
 
-def _why_empty(server: Server, start: float, end: float) -> str:
+def _why_empty(spec: ChartSpec, server: Server) -> str:
     """Return the text of an empty chart: where the samples are, and the keys that lead there."""
-    stamps = [time for run in server.runs for time in run.stamps()[-1:] if time < start]
-    if stamps:
-        return f"the newest sample is {duration(end - max(stamps))} old: the keys − and ← show it"
+    start, end = spec.start, spec.end
+    stamps = [times for run in server.runs if (times := run.stamps())]
+    if any(bisect_left(times, start) < bisect_right(times, end) for times in stamps):
+        return spec.missing
+    before = [times[-1] for times in stamps if times[-1] < start]
+    if before:
+        return f"the newest sample is {duration(end - max(before))} old: the keys − and ← show it"
     if not server.run_at(end).series:
         return "no stats line yet"
-    return "no samples in this window: the key → shows a later one"
+    later = any(times[-1] > end for times in stamps)
+    return f"no samples in this window{': the key → shows a later one' if later else ''}"
 
 
 def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:
     """Return the start-ups in a window as zones, with their lengths."""
     zones = []
     for run in server.runs:
-        begin = run.first_stamp
+        begin = starting_at(run)
         ready = serving_at(run)
         if begin is None or begin >= end or (ready is not None and ready <= start):
             continue
@@ -107,6 +114,6 @@ def chart_spec(scope: ChartScope, name: str, *, over: bool = False) -> ChartSpec
             *startup_zones(scope.server, *scope.window),
             *benchmark_zones(scope),
         ),
-        empty=spec.empty or _why_empty(scope.server, *scope.window),
+        empty=spec.empty or _why_empty(spec, scope.server),
         over=over,
     )

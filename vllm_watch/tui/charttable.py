@@ -122,7 +122,8 @@ def _requests(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
 def _pace(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     if len(spec.lines) > 1:
         return replace(spec, note="recorded")
-    return replace(spec, note="estimated from the log|estimated|est.", estimated=True)
+    note = "estimated from the log|estimated|est."
+    return replace(spec, note=note, estimated=True, missing=_NO_PACE)
 
 
 def _http(_: ChartScope, spec: ChartSpec) -> ChartSpec:
@@ -148,6 +149,8 @@ def _percentage(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     return replace(spec, y_max=next((top for top in _TOPS if highest <= 0.8 * top), 100.0))
 
 
+_NO_PACE = "unknown: no running request generated tokens"
+"""Said of a window whose stats lines give no time per token."""
 CHARTS: tuple[Chart, ...] = (
     Chart("throughput", "Throughput|tok/s", "tok/s", (
         logged("generation_tps", "generation|gen", "primary", "up"),

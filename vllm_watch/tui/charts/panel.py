@@ -24,6 +24,7 @@ from vllm_watch.tui.charts.sampled import levels
 from vllm_watch.tui.charts.shades import MONO, SMOOTH
 from vllm_watch.tui.charts.thin import thin
 from vllm_watch.tui.charts.title import SAMPLES, Piece, cells_of, title_pieces, write_pieces
+from vllm_watch.tui.wording import evenly_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -281,6 +282,8 @@ def _cursor(plot: Plot) -> None:
 def _note(plot: Plot, text: str) -> None:
     """Write in the middle of an empty plot why it is empty."""
     room = plot.columns
-    cut = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
-    column = plot.left + (room - cell_len(cut)) // 2
-    plot.canvas.write(1 + (plot.rows - 1) // 2, column, cut, plot.palette.get("muted", ""))
+    lines = evenly_wrapped(text, room, min(2, plot.rows))
+    first = 1 + (plot.rows - len(lines)) // 2
+    for row, line in enumerate(lines, first):
+        column = plot.left + (room - cell_len(line)) // 2
+        plot.canvas.write(row, column, line, plot.palette.get("muted", ""))

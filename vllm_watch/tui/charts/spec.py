@@ -107,6 +107,8 @@ class ChartSpec:
     """The server has ended: its newest values are labelled as its last ones."""
     empty: str = "no samples in this window"
     """Shown in the middle of a chart without samples."""
+    missing: str = "the samples of this window do not have it"
+    """Shown instead if there are samples, but none has the chart's values."""
     kind: str = "lines"
     """``lines``; ``area``: the first line filled; ``mirror``: the first is above, the second below,
     each on a scale of its own; ``stack``: each is stacked on the one before."""

@@ -191,9 +191,10 @@ def _clocks(
     muted = palette.get("muted", "")
     if spec.cursor is not None:
         return [(clock(spec.cursor, tz), palette.get("cursor", muted))] * 2
-    if not entries or not all(entry.stale for entry in entries):
+    known = [entry for entry in entries if entry.time > -math.inf]
+    if not known or not all(entry.stale for entry in known):
         return []
-    at = max(each.time for each in entries)
+    at = max(each.time for each in known)
     return [(LAST if spec.relative else f"{AT} {clock(at, tz)}", muted), (LAST, muted)]
 
 
