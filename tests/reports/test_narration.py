@@ -40,7 +40,7 @@ def test_a_queue_that_something_else_explains_is_not_over(tmp_path: Path) -> Non
     queue = busy(START + 60, running=8, waiting=28, kv=70.0)
     first = told(tmp_path, narrator, start + queue, START + 61)
     assert any("Queue builds up: 28 wait" in words for words in first)
-    assert "▲ KV cache at 70 %: a flag makes it 131 times smaller: " in "\n".join(first)
+    assert "▲ A flag makes the KV cache 131 times smaller: 70 % full: " in "\n".join(first)
     full = busy(START + 100, running=8, waiting=28, kv=99.0)
     second = told(tmp_path, narrator, full, START + 101)
     worse = [words for words in second if "131 times smaller" in words]

@@ -127,8 +127,9 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
         words["capacity"] = f"{case.facts['max_num_seqs'] / case.facts['over_capacity']:.1f}"
     words |= in_words(values)
     if "kv_override" in case.facts:
-        words["kv_override"] = f"{case.facts['kv_override']:.0f}"
+        words["kv_override"] = f"{case.facts['kv_override']:,.0f}"
     words["of_answered"] = _of_answered(values)
+    words["holds_up"] = _holds_up(values)
     words["reasons"] = _reasons(run, time) if rule.scope == "answers" else ""
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
@@ -145,6 +146,14 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
         words |= {"least": f"{min(ran):.0f}", "most": f"{max(ran):.0f}"}
         words["mean"] = f"{sum(ran) / len(ran):.0f}"
     return words
+
+
+def _holds_up(values: Mapping[str, float]) -> str:
+    """Return what the log says about requests that wait although there is room."""
+    deferred = values.get("deferred", 0.0)
+    if not deferred:
+        return "the log does not say what they wait for"
+    return f"{deferred:,.0f} of them deferred, waiting for something other than memory"
 
 
 def _reasons(run: Run, time: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import tzinfo
 
+from vllm_watch.core.figures import counted
 from vllm_watch.core.store import Server
 from vllm_watch.core.timetexts import since_words
 from vllm_watch.health.monitor import Monitor
@@ -59,7 +60,8 @@ def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:
     if server.stats_like:
         yield f"{server.source}: {server.stats_like} stats-like lines with an unknown prefix"
     if server.damaged:
-        yield f"{server.source}: {server.damaged} stats lines were cut off"
+        verb = "was" if server.damaged == 1 else "were"
+        yield f"{server.source}: {counted(server.damaged, 'stats line')} {verb} cut off"
     if server.run.doubled:
         yield (
             f"{server.source}: {server.run.doubled} API servers write lines for one engine; "

@@ -12,7 +12,7 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.wording import with_key
 
-_AT_WORK = ("busy", "idle", "ready")
+_AT_WORK = ("busy", "idle", "ready", "no-stats")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,14 @@ def _before(row: Row) -> Finding | None:
 
 
 def _remedy(item: ServerFinding) -> tuple[str, ...]:
-    """Return the flags to change, with the old value where there is room; else the advice."""
+    """Return the flags to change, with the old value where there is room; else the advice.
+
+    Of advice in several sentences the first is enough: what is wrong must not give way to the rest.
+    """
     finding = item.finding
     if not finding.flags:
-        return (with_key(finding.remedy, short=True),) if finding.remedy else ()
+        whole = with_key(finding.remedy, short=True)
+        return tuple(filter(None, dict.fromkeys((whole, whole.partition("; ")[0]))))
     forms = dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0]))
     return tuple(text for form in forms for text in with_condition(form, finding))
 
@@ -120,8 +124,9 @@ def _all_well(view: ScreenView) -> Verdict:
         if waiting:
             facts.append(f"{sum(waiting):,.0f} waiting" if any(waiting) else "none waits")
     else:
-        idle = any(row.state.name == "idle" for row in work)
-        facts[0] += " idle" if idle else " ready"
+        names = {row.state.name for row in work}
+        up = " up, no stats lines" if names == {"no-stats"} else " ready"
+        facts[0] += " idle" if "idle" in names else up
     if starting:
         facts.append(f"{len(starting)} starting")
     return Verdict("✓", "good", ("all well: " + ", ".join(facts), "all well"))
