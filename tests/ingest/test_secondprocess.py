@@ -147,7 +147,7 @@ def hold_when_disturbed(folder: Path) -> None:
             assert helped(reading) == (alone, 0)
 
         with pytest.MonkeyPatch.context() as broken:
-            broken.setattr(secondprocess, "guess", lambda *_: 1 / 0)
+            broken.setattr(secondprocess, "guess_state", lambda *_: 1 / 0)
             assert helped(reading) == (alone, 0)
 
         found, _ = helped(reading, lambda _: os.truncate(log, 2 << 20))

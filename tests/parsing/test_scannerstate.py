@@ -9,7 +9,13 @@ import pytest
 from tests.logs import formats
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.scannerstate import Scanned, guess, scan_ahead, scanner_ahead, take_over
+from vllm_watch.parsing.scannerstate import (
+    Scanned,
+    guess_state,
+    scan_ahead,
+    scanner_ahead,
+    take_over,
+)
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
 DEAD = b"RuntimeError: Engine core initialization failed. See root cause above."
@@ -36,7 +42,7 @@ def scanned(first: bytes, before: bytes, block: bytes) -> Scanned:
     own = clock()
     own.resolve(first)
     scanner = scanner_ahead(formats(), own)
-    assert guess(scanner, before)
+    assert guess_state(scanner, before)
     return scan_ahead(scanner, block)
 
 

@@ -31,7 +31,7 @@ from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.scannerstate import (
     Scanned,
-    guess,
+    guess_state,
     scan_ahead,
     scanner_ahead,
     state_after,
@@ -259,7 +259,7 @@ def _sections(
         pieces = _chunks(descriptor, first.identity, blocks)
         before = next(pieces, None)
         section: Section = {}
-        if before is not None and guess(scanner, before.data[before.data.find(b"\n") + 1 :]):
+        if before is not None and guess_state(scanner, before.data[before.data.find(b"\n") + 1 :]):
             for chunk in pieces:
                 data = chunk.data
                 if any(lines is not data for _, lines in streams.read(data)):

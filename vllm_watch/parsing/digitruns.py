@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
-from vllm_watch.parsing.lineforms import Ints, view_of
+from vllm_watch.parsing.accessforms import Ints, view_of
 from vllm_watch.parsing.timestamps import STAMP_LENGTH
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PAIRS, _FOURS, _EIGHTS = (
 )
 
 
-class Run(NamedTuple):
+class DigitRun(NamedTuple):
     """The values that a run of digits may have in the lines of a shape."""
 
     least: int
@@ -44,7 +44,7 @@ class Run(NamedTuple):
     """The only number that is allowed, if it is not free."""
 
 
-class Metric(NamedTuple):
+class MetricPlace(NamedTuple):
     """Where the value of a metric is."""
 
     name: str
@@ -72,7 +72,12 @@ class Layout:
     """The runs of digits in each line of a shape."""
 
     def __init__(
-        self, line: bytes, runs: Sequence[Run], stamp: int, engine: int, metrics: Sequence[Metric]
+        self,
+        line: bytes,
+        runs: Sequence[DigitRun],
+        stamp: int,
+        engine: int,
+        metrics: Sequence[MetricPlace],
     ) -> None:
         """Describe lines such as `line`.
 

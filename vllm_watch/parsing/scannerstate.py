@@ -21,7 +21,7 @@ from vllm_watch.parsing.timestamps import ClockState, StampClock, first_and_newe
 from vllm_watch.parsing.tracebacks import CLOSED, UNKNOWN_ERROR, TracebackState
 
 
-class Carried(NamedTuple):
+class ScannerState(NamedTuple):
     """The state of a scanner between two blocks."""
 
     clock: ClockState
@@ -39,16 +39,16 @@ class Carried(NamedTuple):
 class Scanned(NamedTuple):
     """The content of a block that was scanned from a guessed state."""
 
-    before: Carried
+    before: ScannerState
     scan: Scan
-    after: Carried
+    after: ScannerState
     requests: bytes
     """Lines about single requests, which are paired with those before them."""
 
 
-def carried_of(scanner: Scanner) -> Carried:
+def state_of(scanner: Scanner) -> ScannerState:
     """Return what a scanner carries to the next block."""
-    return Carried(
+    return ScannerState(
         scanner.clock.state(),
         scanner._bare.traceback.state(),
         scanner._error_site,
@@ -58,13 +58,13 @@ def carried_of(scanner: Scanner) -> Carried:
     )
 
 
-def _carry(scanner: Scanner, carried: Carried) -> None:
+def _continue_from(scanner: Scanner, state: ScannerState) -> None:
     """Let a scanner continue from a state; its zone stays."""
-    scanner.clock.continue_from(carried.clock)
-    scanner._bare.traceback.continue_from(carried.traceback)
-    scanner._error_site = carried.error_site
-    scanner.stamp, scanner._stamped = carried.stamp, (carried.stamped, scanner.clock.zone)
-    scanner._opaque = carried.opaque
+    scanner.clock.continue_from(state.clock)
+    scanner._bare.traceback.continue_from(state.traceback)
+    scanner._error_site = state.error_site
+    scanner.stamp, scanner._stamped = state.stamp, (state.stamped, scanner.clock.zone)
+    scanner._opaque = state.opaque
 
 
 def scanner_ahead(formats: Formats, clock: StampClock) -> Scanner:
@@ -78,13 +78,13 @@ def scanner_ahead(formats: Formats, clock: StampClock) -> Scanner:
 
 def scan_ahead(scanner: Scanner, block: bytes) -> Scanned:
     """Read a block of whole lines."""
-    before = carried_of(scanner)
+    before = state_of(scanner)
     scan, requests = scanner.scan(block), scanner._requests
     lines = requests.lines if isinstance(requests, RequestsLater) else b""
-    return Scanned(before, scan, carried_of(scanner), lines)
+    return Scanned(before, scan, state_of(scanner), lines)
 
 
-def guess(scanner: Scanner, lines: bytes) -> bool:
+def guess_state(scanner: Scanner, lines: bytes) -> bool:
     """Guess the state of a scanner after some lines, without reading what is before them.
 
     Returns whether there is a stamp in them, without which nothing is known. An error whose
@@ -95,14 +95,14 @@ def guess(scanner: Scanner, lines: bytes) -> bool:
         return False
     clock = scanner.clock.skipped_to(stamp)
     closed = CLOSED._replace(error=UNKNOWN_ERROR)
-    _carry(scanner, Carried(clock, closed, None, None, b"", opaque=False))
+    _continue_from(scanner, ScannerState(clock, closed, None, None, b"", opaque=False))
     scanner.scan(lines)
     return True
 
 
-def state_after(scanner: Scanner, scanned: Scanned) -> Carried | None:
+def state_after(scanner: Scanner, scanned: Scanned) -> ScannerState | None:
     """Return the state of a scanner after a block, None if it would read the block differently."""
-    before, after, own = scanned.before, scanned.after, carried_of(scanner)
+    before, after, own = scanned.before, scanned.after, state_of(scanner)
     error, newest = own.traceback.error, own.clock.newest
     if before.traceback.error == UNKNOWN_ERROR:
         # The error is known here. Reading without it was wrong only if a line without envelope
@@ -124,7 +124,7 @@ def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
     after, newest = state_after(scanner, scanned), scanner.clock.newest
     if after is None:
         return None
-    _carry(scanner, after)
+    _continue_from(scanner, after)
     scanner.clock.reached(newest)
     requests = scanner._requests
     if requests is not None and requests.concerns(scanned.requests):
@@ -133,5 +133,5 @@ def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
     return scanned.scan
 
 
-def _with_error(carried: Carried, error: str) -> Carried:
-    return carried._replace(traceback=carried.traceback._replace(error=error))
+def _with_error(state: ScannerState, error: str) -> ScannerState:
+    return state._replace(traceback=state.traceback._replace(error=error))

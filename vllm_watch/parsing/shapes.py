@@ -16,7 +16,7 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import Sample, SampleTable
-from vllm_watch.parsing.digitruns import Layout, Metric, Rows, Run
+from vllm_watch.parsing.digitruns import DigitRun, Layout, MetricPlace, Rows
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
 from vllm_watch.parsing.skippedlines import Place
@@ -158,17 +158,17 @@ class _Body(NamedTuple):
     """All messages that differ only in their numbers."""
 
     pattern: bytes
-    runs: list[Run]
+    runs: list[DigitRun]
     engine: int
     """Index of the run of digits that is the engine, −1 if there is none."""
-    metrics: list[Metric]
+    metrics: list[MetricPlace]
 
 
 def _body_of(body: bytes, plan: Plan, picks: dict[int, tuple[str, bytes]], first: int) -> _Body:
     """Return the message of a line whose head has the runs of digits before `first`."""
     pattern, engine = b"", -1
-    runs: list[Run] = []
-    metrics: list[Metric] = []
+    runs: list[DigitRun] = []
+    metrics: list[MetricPlace] = []
     for number, piece in enumerate(NUMBER.split(body)):
         at, run = number // 2, first + len(runs)
         if number % 2 == 0:
@@ -180,10 +180,12 @@ def _body_of(body: bytes, plan: Plan, picks: dict[int, tuple[str, bytes]], first
         elif at in picks:
             name, exponent = picks[at]
             pattern += b"(" + _ANY + b")"
-            metrics.append(Metric(name, run, run + 1 if b"." in piece else -1, _POWERS[exponent]))
+            metrics.append(
+                MetricPlace(name, run, run + 1 if b"." in piece else -1, _POWERS[exponent])
+            )
         else:
             pattern += _ANY
-        runs += [Run(1, most)] * (1 + piece.count(b"."))
+        runs += [DigitRun(1, most)] * (1 + piece.count(b"."))
     return _Body(pattern, runs, engine, metrics)
 
 
@@ -191,7 +193,7 @@ class _Head(NamedTuple):
     """All beginnings of lines that differ only in stamp and numbers."""
 
     pattern: bytes
-    runs: list[Run]
+    runs: list[DigitRun]
     stamp: int
     """Index of the first run of digits of the stamp."""
 
@@ -203,14 +205,14 @@ def _head_of(place: Place, envelopes: EnvelopeReader) -> _Head | None:
     """
     head = place.line[: place.body]
     pattern, at, stamp = b"", 0, -1
-    runs: list[Run] = []
+    runs: list[DigitRun] = []
     for found in _DIGITS.finditer(head):
         start, end = found.span()
         if place.stamp <= start < place.stamp + STAMP_LENGTH:
             if start == place.stamp:
                 pattern += re.escape(head[at:start]) + _STAMP
                 at, stamp = start + STAMP_LENGTH, len(runs)
-            runs.append(Run(2, 2))
+            runs.append(DigitRun(2, 2))
             continue
         length = end - start
         free = _same(head, start, end, (b"1", b"9" * 9), envelopes)
@@ -218,9 +220,9 @@ def _head_of(place: Place, envelopes: EnvelopeReader) -> _Head | None:
             size = b"1,9" if free else b"%d" % length
             pattern += re.escape(head[at:start]) + rb"\d{%b}+" % size
             at = end
-            runs.append(Run(1, 9) if free else Run(length, length))
+            runs.append(DigitRun(1, 9) if free else DigitRun(length, length))
         else:
-            runs.append(Run(length, length, int(found.group())))
+            runs.append(DigitRun(length, length, int(found.group())))
     return _Head(pattern + re.escape(head[at:]), runs, stamp) if stamp >= 0 else None
 
 

@@ -19,11 +19,11 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.access import AccessCounter, Answer
-from vllm_watch.parsing.lineforms import (
+from vllm_watch.parsing.accessforms import (
     IPV4,
     IPV6,
     WORD,
-    Form,
+    AccessForm,
     Ints,
     foreign_in,
     pieces_of,
@@ -110,7 +110,7 @@ class Sieve:
         """Remove lines that `access` would count; `plain`: a text has no other lines."""
         self._access = access
         self._plain = plain
-        self._forms: list[Form] = []
+        self._forms: list[AccessForm] = []
         self._usual: list[Usual] = []
         self._main: int | None = None
         """The form that nearly all lines have."""
@@ -156,7 +156,7 @@ class Sieve:
         """
         form, lengths = self._forms[main], ends - starts
         likely = (lengths >= form.shortest) & (lengths <= form.longest)
-        if not form.fit_all(view_of(block), likely, starts, ends):
+        if not form.all_match(view_of(block), likely, starts, ends):
             self._main, self._closely = None, CLOSELY
             return None
         forms = np.where(likely, np.int8(main), np.int8(-1))
@@ -192,7 +192,7 @@ class Sieve:
                 likely &= found < 0
             lines = np.flatnonzero(likely)
             if len(lines):
-                good = form.fits(view, starts[lines], ends[lines])
+                good = form.matches(view, starts[lines], ends[lines])
                 found[lines if good.all() else lines[good]] = number
         return found
 
@@ -237,7 +237,7 @@ class Sieve:
         fresh = [form for form in fresh if len(form[1]) >= WORD and self._plain(b"".join(form))]
         fresh = fresh[: MOST_FORMS - len(self._forms)]
         for form in fresh:
-            self._forms.append(Form(*form, IPV4 if rooms[form] == IPV4 else IPV6))
+            self._forms.append(AccessForm(*form, IPV4 if rooms[form] == IPV4 else IPV6))
             example = b"0.0.0.0:0".join(form) + b"\n"
             self._usual.append(Usual(answers[form], example))
         self._vain = 0 if fresh else min(self._vain + 1, 6)

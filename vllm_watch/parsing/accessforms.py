@@ -43,7 +43,7 @@ def pieces_of(text: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     return (text[at : at + PIECE] for at in range(0, max(1, len(text)), PIECE))
 
 
-class Form:
+class AccessForm:
     """Access lines that differ only in the address, and in digits before it."""
 
     def __init__(self, prefix: bytes, suffix: bytes, room: int) -> None:
@@ -64,7 +64,7 @@ class Form:
         self._own = np.array(own, np.uint8).view(f"V{room}")[:, 0]
         """For each length of an address: which bytes before its end belong to the form."""
 
-    def fit_all(self, view: View, likely: Flags, starts: Ints, ends: Ints) -> bool:
+    def all_match(self, view: View, likely: Flags, starts: Ints, ends: Ints) -> bool:
         """Return whether all `likely` lines have this form, and the beginning of those read before.
 
         Their length is possible for this form. The text in place of the address is not checked. If
@@ -93,7 +93,7 @@ class Form:
             known = self._texts[text] = text * (count + count // 8)
         return known
 
-    def fits(self, view: View, starts: Ints, ends: Ints) -> Flags:
+    def matches(self, view: View, starts: Ints, ends: Ints) -> Flags:
         """Return which lines have this form; all have a length that is possible for it."""
         good = self._equal(view(len(self.suffix))[ends - len(self.suffix)], self.suffix)
         good &= self._begins(view(len(self.prefix))[starts])
