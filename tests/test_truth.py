@@ -139,7 +139,6 @@ def test_first_lines_and_silences_count_one_cadence() -> None:
     assert integrated(array("d", [10, 24, 34]), [1.0, 2.0, None], 10) == 38
     assert integrated(array("d", []), [], 10) == 0
     assert integrated(array("d", [10, 25, 41]), [1.0, 1.0, 1.0], 10) == 35
-    assert integrated(array("d", [10, 25]), [1.0, 1.0], 10, end_of_silence=1.0) == 20
     assert integrated(array("d", [10, 20, 30]), [None, None, 2.0], 10) == 20
 
 

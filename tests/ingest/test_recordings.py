@@ -44,7 +44,7 @@ def row(
     }
     latencies = {"ttft_s": Latency(0.1, 0.2, 0.3, 0.12, 5)} if measured else {}
     made = EngineRow(at, engine, running, 1, 0.5, totals, {"stop": 1}, latencies)
-    return json.dumps(row_json(made, UTC)) + "\n"
+    return json.dumps(row_json(made)) + "\n"
 
 
 @pytest.fixture(name="log")

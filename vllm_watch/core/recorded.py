@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import Literal, TypeAlias
@@ -131,12 +131,9 @@ def recording_of(log: str) -> str:
     return log.removesuffix(".log") + RECORDING
 
 
-def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
-    """Return a row as the object of one line of `X.metrics.jsonl`.
-
-    `tz` is the zone in which its time is written, None: this machine's.
-    """
-    time = datetime.fromtimestamp(row.time).astimezone(tz).isoformat(timespec="milliseconds")
+def row_json(row: Recorded) -> dict[str, object]:
+    """Return a row as the object of one line of `X.metrics.jsonl`."""
+    time = datetime.fromtimestamp(row.time).astimezone().isoformat(timespec="milliseconds")
     head: dict[str, object] = {"v": VERSION, "time": time}
     if isinstance(row, GpuRow):
         values = {name: getattr(row, name) for name in ("name", "uuid", *GPU_VALUES)}

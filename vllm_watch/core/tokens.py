@@ -11,7 +11,7 @@ from operator import mul, sub
 from vllm_watch.core.arithmetic import elementwise
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import SILENCE_CADENCES, Series, held_seconds
+from vllm_watch.core.series import Series, held_seconds
 
 
 class Tokens(NamedTuple):
@@ -22,17 +22,12 @@ class Tokens(NamedTuple):
     """Prompt tokens computed; tokens taken from the cache are not in the log's rate."""
 
 
-def integrated(
-    times: array[float],
-    rates: Sequence[float | None],
-    cadence: float,
-    end_of_silence: float = SILENCE_CADENCES,
-) -> float:
+def integrated(times: array[float], rates: Sequence[float | None], cadence: float) -> float:
     """Return rate × the time since the line before, added up (`core/series.py`, held_seconds).
 
     An unknown rate counts nothing.
     """
-    held = held_seconds(times, cadence, end_of_silence)
+    held = held_seconds(times, cadence)
     return sum((rate or 0.0) * seconds for rate, seconds in zip(rates, held, strict=True))
 
 

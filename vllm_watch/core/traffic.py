@@ -164,9 +164,9 @@ class Traffic:
             found.append(Stretch(begin, begin + seconds, *rates))
         return found
 
-    def rate(self, now: float, stamps: array[float], seconds: float = 60.0) -> Stretch | None:
-        """Return the requests per second over the last `seconds`, None if there were none."""
-        recent = self.stretches(now - seconds, now, stamps)
+    def rate(self, now: float, stamps: array[float]) -> Stretch | None:
+        """Return the requests per second over the last minute, None if there were none."""
+        recent = self.stretches(now - 60.0, now, stamps)
         if not recent:
             return None
         span = max(SHORTEST, now - recent[0].begin)
