@@ -67,5 +67,5 @@ def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let blocks of any size be read as large ones."""
     monkeypatch.setattr("vllm_watch.parsing.scanner.LARGE_BLOCK", 1)
     monkeypatch.setattr("vllm_watch.parsing.scanner.WORTH_IT", 0)
-    monkeypatch.setattr("vllm_watch.parsing.sieve.SMALLEST", 64)
-    monkeypatch.setattr("vllm_watch.parsing.sieve.FEWEST", 2)
+    monkeypatch.setattr("vllm_watch.parsing.accessfilter.SMALLEST", 64)
+    monkeypatch.setattr("vllm_watch.parsing.accessfilter.FEWEST", 2)

@@ -86,8 +86,8 @@ UNUSED = (
         "vllm_watch.reports.summary",
     ),
     *(
-        "vllm_watch.parsing.sieve",
-        "vllm_watch.parsing.smallsieve",
+        "vllm_watch.parsing.accessfilter",
+        "vllm_watch.parsing.smallaccessfilter",
         "vllm_watch.parsing.gputable",
         "vllm_watch.health.signalcolumns",
     ),

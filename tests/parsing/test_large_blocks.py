@@ -24,8 +24,9 @@ from vllm_watch.core.records import (
     Sample,
     SampleTable,
 )
-from vllm_watch.parsing import blocks, sieve, smallsieve
+from vllm_watch.parsing import accessfilter, blocks, smallaccessfilter
 from vllm_watch.parsing import scanner as scanning
+from vllm_watch.parsing.accessfilter import AccessFilter
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.text import STATS_LIKE
 
@@ -135,9 +136,9 @@ def summed(scans: list[Scan]) -> tuple[int, float | None]:
 @pytest.fixture
 def eager(small_is_large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read every block as a large one, and learn from little."""
-    monkeypatch.setattr(sieve, "CLOSELY", 1)
+    monkeypatch.setattr(accessfilter, "CLOSELY", 1)
     monkeypatch.setattr(scanning, "SIFTED", 1)
-    monkeypatch.setattr(smallsieve, "FEWEST", 2)
+    monkeypatch.setattr(smallaccessfilter, "FEWEST", 2)
     monkeypatch.setattr(blocks, "MANY_BYTES", 1)
 
 
@@ -200,14 +201,14 @@ def test_lines_nearly_all_alike_read_together_give_what_single_lines_give(seed: 
     one = scanner()
     large = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
     assert one._large is not None
-    assert one._large._sieve._usual
+    assert one._large._access._usual
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
         small = in_small_blocks(b"".join(lines))
         one = scanner()
-        sifted = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
-    assert told(large) == told(small) == told(sifted)
-    assert summed(large) == summed(small) == summed(sifted)
+        filtered = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
+    assert told(large) == told(small) == told(filtered)
+    assert summed(large) == summed(small) == summed(filtered)
 
 
 NUMBERS = (b"0.0", b"7.25", b"100.0", b"12345678.5", b"0.1", b"99999999.9999999", b"3.3")
@@ -351,18 +352,18 @@ def test_damaged_stats_lines_are_counted_and_not_searched_one_by_one(
     samples = [any(isinstance(item, Sample) for item in scan.items) for scan in alone]
     unread = [STATS_LIKE in line and not read for line, read in zip(lines, samples, strict=True)]
     assert 0.1 < sum(unread) / len(lines) < 0.4
-    sifted: list[bytes] = []
+    removed: list[bytes] = []
 
-    def sift(self: sieve.Sieve, block: bytes, own: Any = sieve.Sieve.sift) -> Any:
-        sifted.append(block)
+    def remove_usual(self: AccessFilter, block: bytes, own: Any = AccessFilter.remove_usual) -> Any:
+        removed.append(block)
         return own(self, block)
 
-    monkeypatch.setattr(sieve.Sieve, "sift", sift)
+    monkeypatch.setattr(AccessFilter, "remove_usual", remove_usual)
     large, small = scanner(), scanner()
     for at in range(0, len(lines), 200):
         scan = large.scan(b"".join(lines[at : at + 200]))
         assert scan.stats_like == sum(unread[at : at + 200])
-    assert 0 < len(sifted) < 5  # then known and unknown lines alternate
+    assert 0 < len(removed) < 5  # then known and unknown lines alternate
     assert sum(small.scan(line).stats_like for line in lines) == sum(unread)
 
 
@@ -385,6 +386,6 @@ def test_requests_with_ids_of_their_own_cost_no_more_than_their_stamp() -> None:
 def test_the_ends_of_lines_are_found_whatever_their_length(sizes: list[int], rest: int) -> None:
     block = b"".join(b"x" * size + b"\n" for size in sizes) + b"y" * rest
 
-    ends = sieve._line_ends(block).tolist()
+    ends = accessfilter._line_ends(block).tolist()
 
     assert ends == [at for at, byte in enumerate(block) if byte == 10]

@@ -1,9 +1,9 @@
 """Reads large blocks into tables: usual lines and known shapes together, the rest in full.
 
-A block goes through three stages. The sieve removes the usual access lines. Of the remaining lines,
-those of a known shape (stats lines, lines without information) are read together. Unknown lines
-between them go to the scanner, like the lines of a small block. The result does not depend on the
-way a line took.
+A block goes through three stages. The usual access lines are removed. Of the remaining lines, those
+of a known shape (stats lines, lines without information) are read together. Unknown lines between
+them go to the scanner, like the lines of a small block. The result does not depend on the way that
+a line took.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Amendment
+from vllm_watch.parsing.accessfilter import AccessFilter, Gaps, UsualLine
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
 from vllm_watch.parsing.shapes import Shape
-from vllm_watch.parsing.sieve import Gaps, Sieve, Usual
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.timestamps import STAMP_LENGTH
 from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES
@@ -24,7 +24,7 @@ from vllm_watch.parsing.wrappers import Unwrapper
 if TYPE_CHECKING:
     from vllm_watch.parsing.scan import Scan
     from vllm_watch.parsing.scanner import Scanner
-    from vllm_watch.parsing.smallsieve import Removed
+    from vllm_watch.parsing.smallaccessfilter import Removed
 
 FIRST_LINES, MOST_LINES = 64, 4_096
 """Lines read together: few while some are unknown, since unknown lines teach new shapes."""
@@ -61,15 +61,15 @@ class LargeBlocks:
     """Reads large blocks for a scanner, which reads the unknown lines."""
 
     def __init__(
-        self, scanner: Scanner, unwrapper: Unwrapper, sieve: Sieve, known: KnownLines
+        self, scanner: Scanner, unwrapper: Unwrapper, access: AccessFilter, known: KnownLines
     ) -> None:
-        """Read with what `sieve` and `known` have learnt from the lines that `scanner` read."""
+        """Read with what `access` and `known` have learnt from the lines that `scanner` read."""
         self._scanner = scanner
         self._unwrapper = unwrapper
-        self._sieve = sieve
+        self._access = access
         self._known = known
         self._tables = TableMaker()
-        self._forms: Sequence[Usual] = ()
+        self._forms: Sequence[UsualLine] = ()
         self._size = FIRST_LINES
         self._texts = 0
         """Groups of unknown lines in the newest block."""
@@ -85,17 +85,17 @@ class LargeBlocks:
         alternate, nothing is read and None is returned.
         """
         self._wait -= 1
-        sifted = None if self._wait >= 0 else self._sieve.sift(block)
-        if sifted is None:
+        filtered = None if self._wait >= 0 else self._access.remove_usual(block)
+        if filtered is None:
             return None
-        self._forms = sifted.forms
-        scan.lines += sifted.lines
-        rest = self._unwrapper.plain(sifted.rest)
-        if self._read_alike(scan, rest, sifted.gaps):
+        self._forms = filtered.forms
+        scan.lines += filtered.lines
+        rest = self._unwrapper.plain(filtered.rest)
+        if self._read_alike(scan, rest, filtered.gaps):
             return rest[: rest.find(b"\n") + 1]
         lines = rest.split(b"\n")
         unended = lines.pop()
-        gaps, start, self._texts = sifted.gaps, 0, 0
+        gaps, start, self._texts = filtered.gaps, 0, 0
         while start < len(lines):
             stop = min(len(lines), start + self._size)
             self._read_piece(scan, lines[start:stop], gaps.part(start, stop))
@@ -104,7 +104,7 @@ class LargeBlocks:
         last = gaps.part(len(lines), len(lines) + 1)
         if unended or len(last.lines):
             self._in_full(scan, [unended], last, ended=False)
-        self._wait = MIXED if self._texts * SHORT > sifted.lines else 0
+        self._wait = MIXED if self._texts * SHORT > filtered.lines else 0
         return rest
 
     def _read_alike(self, scan: Scan, text: bytes, gaps: Gaps) -> bool:

@@ -19,7 +19,7 @@ from vllm_watch.core.records import (
 )
 
 if TYPE_CHECKING:
-    from vllm_watch.parsing.smallsieve import Removed
+    from vllm_watch.parsing.smallaccessfilter import Removed
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from vllm_watch.parsing.wrappers import LONGEST_JSON
 if TYPE_CHECKING:
     from vllm_watch.parsing.blocks import LargeBlocks
     from vllm_watch.parsing.knownlines import KnownLines
-    from vllm_watch.parsing.smallsieve import Removed
+    from vllm_watch.parsing.smallaccessfilter import Removed
 
 
 MOST_ENVELOPES = 1_000
@@ -90,9 +90,9 @@ class Scanner:
             removed: list[Removed] = []
             text = plain = self.formats.unwrapper.plain(block)
             if len(text) >= SIFTED and not self.within:
-                from vllm_watch.parsing.smallsieve import left_of
+                from vllm_watch.parsing.smallaccessfilter import without_usual
 
-                text, removed = left_of(text, self._access, self._bare.is_plain)
+                text, removed = without_usual(text, self._access, self._bare.is_plain)
             self.walk(scan, text, removed)
             rest, beside = (text, removed) if plain is whole else (whole, ())
             scan.lines = rest.count(b"\n") + sum(lines for *_, lines in beside)
@@ -114,14 +114,14 @@ class Scanner:
 
     def _large_blocks(self) -> LargeBlocks:
         load_numpy()
+        from vllm_watch.parsing.accessfilter import AccessFilter
         from vllm_watch.parsing.blocks import LargeBlocks  # numpy: not for a small log
         from vllm_watch.parsing.knownlines import KnownLines
-        from vllm_watch.parsing.sieve import Sieve
 
         if self._large is None:
             self._known = KnownLines(self.formats, self._dull, self._bare.is_plain)
-            sieve = Sieve(self._access, self._bare.is_plain)
-            self._large = LargeBlocks(self, self.formats.unwrapper, sieve, self._known)
+            access = AccessFilter(self._access, self._bare.is_plain)
+            self._large = LargeBlocks(self, self.formats.unwrapper, access, self._known)
         return self._large
 
     @property

@@ -11,8 +11,8 @@ import numpy as np
 
 from vllm_watch.core.records import Item, RequestTable, SampleTable
 from vllm_watch.parsing.access import Answer
+from vllm_watch.parsing.accessfilter import Gaps
 from vllm_watch.parsing.shapes import Shape
-from vllm_watch.parsing.sieve import Gaps
 
 Row = tuple[bytes, ...]
 FEW = 2

@@ -28,7 +28,7 @@ Removed: TypeAlias = "tuple[int, Answer, int]"
 """Access lines removed from a text: where they were, their content, their number."""
 
 
-def left_of(
+def without_usual(
     block: bytes, access: AccessCounter, plain: Callable[[bytes], bool]
 ) -> tuple[bytes, list[Removed]]:
     """Return the rest of a block of whole lines, and the removed lines.

@@ -39,7 +39,7 @@ MOST_FORMS = 12
 LEARNT_FROM = 64 * 1024
 """Bytes of a block's rest from which further forms are learnt."""
 SMALLEST = 4_096
-"""From this size in bytes on, a block is worth sifting."""
+"""From this size in bytes on, removing lines from a block pays."""
 SHORT_LINE = 24
 """Average bytes of a line below which a block has short lines."""
 MAIN_SHARE = 0.75
@@ -59,7 +59,7 @@ class Gaps(NamedTuple):
     lines: Ints
     """Indexes of the remaining lines, in order; their number stands for the end of the block."""
     forms: Ints
-    """The form of each, as an index of `Sifted.forms`."""
+    """The form of each, as an index of `Filtered.forms`."""
     sizes: Ints
 
     def part(self, start: int, stop: int) -> Gaps:
@@ -81,7 +81,7 @@ class Gaps(NamedTuple):
 NO_GAPS = Gaps(*(np.zeros(0, np.int64) for _ in range(3)))
 
 
-class Usual(NamedTuple):
+class UsualLine(NamedTuple):
     """A form of usual lines."""
 
     answer: Answer
@@ -91,7 +91,7 @@ class Usual(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
+class Filtered:
     """A block without its usual lines."""
 
     rest: bytes
@@ -99,11 +99,11 @@ class Sifted:
     gaps: Gaps
     lines: int
     """Newlines in the whole block."""
-    forms: Sequence[Usual] = ()
+    forms: Sequence[UsualLine] = ()
     """The known forms."""
 
 
-class Sieve:
+class AccessFilter:
     """Removes usual access lines from blocks; learns from the rest which lines are usual."""
 
     def __init__(self, access: AccessCounter, plain: Callable[[bytes], bool]) -> None:
@@ -111,7 +111,7 @@ class Sieve:
         self._access = access
         self._plain = plain
         self._forms: list[AccessForm] = []
-        self._usual: list[Usual] = []
+        self._usual: list[UsualLine] = []
         self._main: int | None = None
         """The form that nearly all lines have."""
         self._closely = 0
@@ -119,7 +119,7 @@ class Sieve:
         self._vain = 0
         self._wait = 0
 
-    def sift(self, block: bytes) -> Sifted | None:
+    def remove_usual(self, block: bytes) -> Filtered | None:
         """Return a block without its usual lines.
 
         None if the lines are so short on average that hardly any can be vLLM's: comparing them in
@@ -128,28 +128,28 @@ class Sieve:
         ends = _line_ends(block)
         if len(ends) * SHORT_LINE > len(block):
             return None
-        sifted = self._sift(block, ends)
-        if len(sifted.rest) * WORTH_LEARNING > len(block) and self._learn(sifted.rest):
-            sifted = self._sift(block, ends)
-        return sifted
+        filtered = self._remove(block, ends)
+        if len(filtered.rest) * WORTH_LEARNING > len(block) and self._learn(filtered.rest):
+            filtered = self._remove(block, ends)
+        return filtered
 
-    def _sift(self, block: bytes, ends: Ints) -> Sifted:
+    def _remove(self, block: bytes, ends: Ints) -> Filtered:
         count = len(ends)
         if not count or not self._forms or len(block) < SMALLEST:
-            return Sifted(block, NO_GAPS, count)
+            return Filtered(block, NO_GAPS, count)
         starts = np.empty_like(ends)
         starts[0], starts[1:] = 0, ends[:-1] + 1
         if self._main is not None:
-            sifted = self._sift_main(block, self._main, starts, ends)
-            if sifted is not None:
-                return sifted
+            filtered = self._remove_main(block, self._main, starts, ends)
+            if filtered is not None:
+                return filtered
         forms = self._forms_of(block, starts, ends)
         self._find_main(forms)
         left = np.flatnonzero(forms < 0)
         rest = _joined(block, starts, ends, left)
-        return Sifted(rest, self._gaps(forms, left), count, self._usual)
+        return Filtered(rest, self._gaps(forms, left), count, self._usual)
 
-    def _sift_main(self, block: bytes, main: int, starts: Ints, ends: Ints) -> Sifted | None:
+    def _remove_main(self, block: bytes, main: int, starts: Ints, ends: Ints) -> Filtered | None:
         """Do the same if nearly all lines have one form; return None if they do not.
 
         One count over the whole block proves that the text between is only addresses.
@@ -169,7 +169,7 @@ class Sieve:
         if foreign_in(block) != known + foreign_in(rest):
             self._main, self._closely = None, CLOSELY
             return None
-        return Sifted(rest, self._gaps(forms, left), len(ends), self._usual)
+        return Filtered(rest, self._gaps(forms, left), len(ends), self._usual)
 
     def _find_main(self, forms: NDArray[np.int8]) -> None:
         """Find the form that nearly all lines have; if there is none, do not search again soon."""
@@ -239,7 +239,7 @@ class Sieve:
         for form in fresh:
             self._forms.append(AccessForm(*form, IPV4 if rooms[form] == IPV4 else IPV6))
             example = b"0.0.0.0:0".join(form) + b"\n"
-            self._usual.append(Usual(answers[form], example))
+            self._usual.append(UsualLine(answers[form], example))
         self._vain = 0 if fresh else min(self._vain + 1, 6)
         self._wait = 0 if fresh else 2**self._vain
         return bool(fresh)
