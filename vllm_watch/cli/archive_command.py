@@ -8,7 +8,6 @@ from argparse import SUPPRESS
 from vllm_watch.cli.common import require_logs, settings_of
 from vllm_watch.cli.parser import FILES, Arguments, Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
-from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ def _worked(arguments: Arguments, work: Work, logs: list[LogSet]) -> Iterator[Ar
 
 def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
     """Report what was archived, and logs without a run; return 1 if a log could not be read."""
+    from vllm_watch.core.figures import counted
+
     failed = [archived for archived in done if archived.trouble]
     for archived in failed:
         say(archived.trouble)

@@ -6,7 +6,6 @@ import re
 
 from vllm_watch.cli.parser import Arguments, Parser, whole_number
 from vllm_watch.cli.saying import DONE, CommandError, write
-from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def active_size_of(model: str) -> float | None:
 
 
 def _lines(one: Fitted, model: str | None, billions: float | None) -> list[str]:
+    from vllm_watch.core.figures import counted
+
     name = f"{one.preset.name} ({one.preset.sizes})"
     head = name
     if model is not None:
