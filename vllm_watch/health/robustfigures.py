@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
+from operator import mul, sub
 
 from vllm_watch.core.percentiles import median
 
@@ -75,11 +76,11 @@ def swing(values: Sequence[float]) -> float:
     median of 0, and if fewer than a third of the values are turning points: a series in one
     direction does not swing.
     """
-    known = [value for value in values if math.isfinite(value)]
+    known = list(filter(math.isfinite, values))
     if len(known) < FEWEST:
         return 0.0
-    steps = [later - sooner for sooner, later in pairwise(known)]
-    turns = sum([one * other < 0 for one, other in pairwise(steps)])
+    steps = list(map(sub, known[1:], known))
+    turns = sum([product < 0 for product in map(mul, steps, steps[1:])])
     if turns < TURNING * (len(known) - 2) or (middle := median(known)) <= 0:
         return 0.0
     trend = slope(known)
