@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.logs import FIXTURES, at, log_of, stats_by_hand
+from tests.serverlog import NAME, begun, loading, stats
 from vllm_watch.cli import main
 
 RECORDINGS = FIXTURES.parent / "recordings"
@@ -95,6 +96,16 @@ def test_a_time_without_lines_is_not_called_a_state(tmp_path: Path, capsys: Outp
     legend = [word for word in page.words if word in ("busy", "no stats line", "no line", "over")]
     assert legend[:2] == ["busy", "no stats line"]  # there are other lines then
     assert "stopped: [shutdown] API server: shutdown triggered" in page.words
+
+
+def test_a_server_that_worked_was_ready_even_if_no_line_says_when(
+    tmp_path: Path, capsys: Output
+) -> None:
+    log = tmp_path / NAME
+    log.write_text(begun(1.79e9) + loading(1.79e9 + 20) + stats(1.79e9 + 90), encoding="utf-8")
+    _, page = page_of(capsys, tmp_path, log)
+    assert "Start-up: ready, the log does not say when" in page.words
+    assert "loading weights (end unknown)" in page.words
 
 
 def _lets_its_own_script_work_alone(text: str, page: Page) -> None:

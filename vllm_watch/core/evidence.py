@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set as AbstractSet
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
@@ -25,6 +26,8 @@ _SERVED = frozenset({"version", "server_up", "ready", "process_started"})
 """Kinds of events that only a server writes, never a run of the class `LLM`."""
 _PROGRESS = frozenset({"phase", "capacity", "server_up", "ready"})
 """Kinds of events that show that a start-up continues."""
+_ENDED_OFFLINE = frozenset({"exit", "engine_config"})
+"""Kinds of events that together show the end of a run that had no server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,11 @@ def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, KeptE
         found.reason = reason
 
 
+def left_offline(kinds: AbstractSet[str]) -> bool:
+    """Return whether these kinds of events show the end of a run that had no server."""
+    return kinds >= _ENDED_OFFLINE and not kinds & _SERVED
+
+
 def _weigh_offline(
     found: Evidence, run: Run, now: float, placed: list[tuple[float, KeptEvent]]
 ) -> None:
@@ -234,7 +242,7 @@ def _weigh_offline(
         return
     bar = run.prompts
     at = None if bar is None else bar.arrived or bar.newest_stamp
-    left = "exit" in kinds and "engine_config" in kinds
+    left = left_offline(kinds)
     if bar is not None and (at is None or at <= now):
         done, total = bar.event.fields.get("done"), bar.event.fields.get("total")
         if isinstance(done, int) and isinstance(total, int):

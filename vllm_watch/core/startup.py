@@ -11,6 +11,7 @@ from vllm_watch.core.configuration import (
     ServerConfiguration,
 )
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.evidence import left_offline
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event
 from vllm_watch.core.run import Run
@@ -65,7 +66,9 @@ def ready_at(run: Run) -> float | None:
 def working_at(run: Run) -> float | None:
     """Return when it could serve: the server was up or, without a server, its engine ready."""
     ready = ready_at(run)
-    if ready is not None or run.prompts is None or run.first_request is not None:
+    kinds = {kept.event.kind for kept in run.events}
+    served = run.prompts is None and not left_offline(kinds)
+    if ready is not None or served or run.first_request is not None:
         return ready
     return next(
         (k.event.time for k in run.events if k.event.time and is_engine_ready(k.event)), None

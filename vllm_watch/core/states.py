@@ -23,6 +23,8 @@ State = Literal[
     "idle",
     "busy",
 ]
+UP = frozenset({"ready", "idle", "busy", "no-stats"})
+"""States in which a server answers requests."""
 OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
 """States that only a new run can leave."""
 FAILED: frozenset[State] = frozenset({"dead", "ended"})

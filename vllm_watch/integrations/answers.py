@@ -17,7 +17,7 @@ from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
 from vllm_watch.core.run import Run
-from vllm_watch.core.states import OVER
+from vllm_watch.core.states import OVER, UP
 from vllm_watch.core.timetexts import parse_time, place_time
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import excerpt
@@ -26,7 +26,7 @@ from vllm_watch.reports.iterations import STEP_METRICS, iterations_of, step_poin
 from vllm_watch.reports.snapshot import ServerSnapshot
 from vllm_watch.reports.summary import summary_of
 from vllm_watch.reports.summaryjson import finding_json, iso, run_json
-from vllm_watch.reports.waiting import UP, error_lines
+from vllm_watch.reports.waiting import error_lines
 
 MOST_SAMPLES = 500
 """Most points of an answer; a longer span gets a coarser step, and the answer says so."""

@@ -9,11 +9,11 @@ from vllm_watch.core.figures import clock
 from vllm_watch.core.news import News, PathSearch
 from vllm_watch.core.records import Event
 from vllm_watch.core.startup import ready_after
+from vllm_watch.core.states import UP
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS, SEVERITIES
-from vllm_watch.reports.waiting import UP
 
 _LONGEST = 200
 """Most characters of an event: a configuration has thousands."""

@@ -19,6 +19,7 @@ from vllm_watch.reports.summarywords import (
     engine_rows,
     facts_beside_findings,
     figure_rows,
+    ready_words,
 )
 from vllm_watch.reports.unknowns import unknowns_of
 
@@ -38,15 +39,20 @@ def startup_section(summary: RunSummary) -> Iterator[Markup]:
     """Yield the phases of the start-up as a bar; nothing if the log has none."""
     if not summary.phases or summary.first is None or summary.last is None:
         return
-    spans = [(p, p.begin, summary.last if p.end is None else p.end) for p in summary.phases]
+    # Where a phase ended that is over, but has no end in the log, nobody knows: it is not drawn.
+    ends = [p.begin if summary.worked else summary.last for p in summary.phases]
+    spans = [
+        (p, p.begin, unknown if p.end is None else p.end)
+        for p, unknown in zip(summary.phases, ends, strict=True)
+    ]
     begin, end = spans[0][1], max(until for _, _, until in spans)
-    ready = summary.ready_after
-    words = f"ready after {duration(ready)}" if ready is not None else "never ready"
-    yield element("h3", f"Start-up: {words}")
+    yield element("h3", f"Start-up: {ready_words(summary)}")
     keys, bars = [], []
     for number, (phase, since, until) in enumerate(spans):
         ink = f"phase{number % _PHASE_INKS}"
-        lasted = duration(until - since) + (", not finished" if phase.end is None else "")
+        lasted = duration(until - since)
+        if phase.end is None:
+            lasted = "(end unknown)" if summary.worked else f"{lasted}, not finished"
         events = f"{phase.name} {lasted}"
         keys.append(element("span", element("i", class_=ink), events, class_="key"))
         if end > begin:

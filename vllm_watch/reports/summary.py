@@ -19,7 +19,7 @@ from vllm_watch.core.percentiles import percentile, places
 from vllm_watch.core.refusals import Refusal, refusals_of
 from vllm_watch.core.run import HTTP_ERRORS, Run
 from vllm_watch.core.startup import Phase, phases_of, ready_after
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import UP, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
 from vllm_watch.health.finding import Finding
@@ -106,7 +106,7 @@ class RunSummary:
     errors: int
     """Error messages and tracebacks in the log; answers with an error are in `served`."""
     findings: tuple[Finding, ...]
-    """The oldest first."""
+    """The worst first."""
     unrecognised: int | None
     """Lines of the whole file that look like stats lines but fit no format; None for an earlier
     run."""
@@ -125,6 +125,12 @@ class RunSummary:
     benchmarks: tuple[BenchmarkSpan, ...] = ()
     """Benchmarks that ran against the server (`--mark`)."""
     earlier: tuple[RunSummary, ...] = ()
+
+    @property
+    def worked(self) -> bool:
+        """Whether the server was ready at some time, even if the log does not say when."""
+        proved = self.ready_after is not None or self.requests or self.all_engines.samples
+        return bool(proved) or self.state.name in UP
 
 
 def summarise(reading: Reading) -> list[RunSummary]:

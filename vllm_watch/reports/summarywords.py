@@ -275,14 +275,22 @@ def _capacity(summary: RunSummary) -> Iterator[str]:
         yield f"{full:.2f} requests of {f'{length:,} tokens' if length else 'full length'} at once"
 
 
+def ready_words(summary: RunSummary) -> str:
+    """Return whether a run became ready, and how long that took."""
+    if summary.ready_after is not None:
+        return f"ready after {duration(summary.ready_after)}"
+    return "ready, the log does not say when" if summary.worked else "never ready"
+
+
 def _startup(summary: RunSummary) -> str:
+    unfinished = "(end unknown)" if summary.worked else "not finished"
     phases = ", ".join(
-        f"{phase.name} {duration(phase.seconds) if phase.end is not None else 'not finished'}"
+        f"{phase.name} {unfinished if phase.end is None else duration(phase.seconds)}"
         for phase in summary.phases
     )
-    if summary.ready_after is None:
-        return f"never ready: {phases}" if phases else ""
-    return f"ready after {duration(summary.ready_after)}" + (f": {phases}" if phases else "")
+    if summary.ready_after is None and not phases:
+        return ""
+    return ready_words(summary) + (f": {phases}" if phases else "")
 
 
 def _requests(summary: RunSummary) -> str:

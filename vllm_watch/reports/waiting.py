@@ -11,7 +11,7 @@ from vllm_watch.core.news import News, PathSearch
 from vllm_watch.core.reasons import SHOWN_ERRORS
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import startup_share, with_progress
-from vllm_watch.core.states import OVER, ServerState
+from vllm_watch.core.states import OVER, UP, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health
 from vllm_watch.parsing.formats import Formats
@@ -21,8 +21,6 @@ from vllm_watch.sources.paths import STDIN, LogSet
 
 Outcome = Literal["ready", "died"]
 
-UP = frozenset({"ready", "idle", "busy", "no-stats"})
-"""States in which a server answers requests."""
 GRACE_SECONDS = 5.0
 """Seconds to wait for the line that shows that the HTTP server answers.
 
