@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_unknown_and_the_rest_is_judged(
     first, *others = check(capsys, well, tmp_path / "gone*.log", tmp_path / "other.txt", code=3)
     assert first.startswith("VLLM UNKNOWN - 2 servers: 1 unknown, 1 ok; ")
     assert f"[UNKNOWN] {tmp_path}/gone*.log: matches no file" in others
-    assert any("has no vLLM line in its only line" in line for line in others)
+    assert any("its only line is not from vLLM" in line for line in others)
     ill = log.write(tmp_path, up(now, log.died(now - 3)), name="ill.log", modified=now - 3)
     assert check(capsys, ill, tmp_path / "gone.log", code=2)[0].startswith("VLLM CRITICAL")
 
@@ -263,6 +263,13 @@ def test_a_copy_of_an_old_log_is_a_saved_one(now: float, tmp_path: Path, capsys:
     path = log.write(tmp_path, up(then, log.busy(then)), modified=now)
     (line,) = check(capsys, path, code=2)
     assert "The log just ends" in line
+
+
+def test_a_long_error_does_not_push_the_advice_out_of_the_line(capsys: Output) -> None:
+    (line,) = check(capsys, log_of("cpu_startup_failure"), code=2)
+    assert line.startswith("VLLM CRITICAL - Tiny-Qwen3:9112: The server died: ValueError: To serve")
+    assert line.endswith("...; drop --num-gpu-blocks-override, or set --max-model-len 144")
+    assert len(line) < 350
 
 
 def test_a_silent_start_up_whose_file_grows_is_starting(

@@ -161,7 +161,7 @@ def test_a_log_of_one_foreign_line(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.log").write_text("hello\n", encoding="utf-8")
     _, err = export(capsys, tmp_path / "a.log", "-o", "-")
     assert err == [
-        f"vllm-watch: {tmp_path}/a.log: has no vLLM line in its only line; is it a vLLM log?"
+        f"vllm-watch: {tmp_path}/a.log: its only line is not from vLLM; is it a vLLM log?"
     ]
 
 

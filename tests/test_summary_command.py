@@ -70,8 +70,8 @@ def test_what_is_no_log_of_vllm(tmp_path: Path, capsys: Output) -> None:
     assert lines == [
         f"{tmp_path}/a.log: is empty",
         f"{tmp_path}/b.log: has no vLLM line in 400 lines; is it a vLLM log?",
-        f"{tmp_path}/c.log: has no vLLM line in its only line; is it a vLLM log?",
-        f"{tmp_path}/c2.log: has no vLLM line in its only line; is it a vLLM log?",
+        f"{tmp_path}/c.log: its only line is not from vLLM; is it a vLLM log?",
+        f"{tmp_path}/c2.log: its only line is not from vLLM; is it a vLLM log?",
         "no vLLM log could be read; see above",
     ]
     (tmp_path / "d.log").write_bytes(LOG.read_bytes())
@@ -99,7 +99,7 @@ def test_a_log_without_stats_lines_is_summed_up_and_said_so(tmp_path: Path, caps
     log.write_text("".join(line for line in lines if "Avg prompt throughput" not in line))
     out, (line,) = summary(capsys, log)
     assert "unknown: no stats line" in out
-    assert line == f"{log}: has no stats line; check whether its server became ready"
+    assert line == f"{log}: has no stats line, so there are no figures"
 
 
 @pytest.mark.parametrize("command", ["summary", "compare"])

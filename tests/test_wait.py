@@ -92,9 +92,7 @@ def test_from_nothing_to_ready(tmp_path: Path, said: queue.Queue[str], capsys: O
     assert wait(said, steps, path) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[-1] == (
-        "vllm-watch: Tiny-Qwen3:9101: ready: was ready 30 s after its start"
-    )
+    assert err.splitlines()[-1] == ("vllm-watch: Tiny-Qwen3:9101: ready, 30 s after its start")
 
 
 def test_one_that_dies_says_why(tmp_path: Path, said: queue.Queue[str], capsys: Output) -> None:
@@ -147,7 +145,7 @@ def test_a_new_run_of_a_dead_server_is_waited_for(
     now = time.time()
     path = log.write(tmp_path, log.begun(now - 90) + log.ready(now - 60) + log.died(now - 30))
     again = log.begun(now) + log.ready(now)
-    steps: list[Step] = [("was dead already; waiting for a new run", add(path, again))]
+    steps: list[Step] = [("last run dead; waiting for a new run", add(path, again))]
     assert wait(said, steps, path) == 0
     assert main(["wait", str(path), "--timeout", "5", "--no-new-run"]) == 0
 
@@ -156,7 +154,7 @@ def test_a_new_run_that_dies_ends_the_wait(tmp_path: Path, said: queue.Queue[str
     now = time.time()
     path = log.write(tmp_path, log.begun(now - 90) + log.ready(now - 60) + log.died(now - 30))
     again = log.begun(now) + log.died(now)
-    steps: list[Step] = [("was dead already", add(path, again))]
+    steps: list[Step] = [("last run dead", add(path, again))]
     assert wait(said, steps, path) == 1
 
 
@@ -173,7 +171,7 @@ def test_a_server_that_fell_idle_long_ago_is_ready_and_its_silence_reported(
     text = log.begun(then - 90) + log.ready(then - 60) + log.idle(then)
     path = log.write(tmp_path, text, modified=then)
     assert main(["wait", str(path), "--timeout", "5"]) == 0
-    assert "silent for 2.0 h" in capsys.readouterr().err
+    assert "no log line for 2 h 00 m" in capsys.readouterr().err
 
 
 def test_all_of_several_must_be_ready(tmp_path: Path, said: queue.Queue[str]) -> None:

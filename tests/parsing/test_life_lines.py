@@ -54,8 +54,8 @@ CAUSES = [
     ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", "out of memory"),
     ("torch.cuda.OutOfMemoryError: no room", "out of memory"),
     ("ValueError: No available memory for the cache blocks.", "no memory for the KV cache"),
-    ("RuntimeError: NCCL error: unhandled cuda error", "NCCL"),
-    ("RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:1275", "NCCL"),
+    ("RuntimeError: NCCL error: unhandled cuda error", "NCCL error"),
+    ("RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:1275", "NCCL error"),
     ("OSError: [Errno 98] Address already in use", "port in use"),
     ("OSError: [Errno 98] error while attempting to bind: address already in use", "port in use"),
 ]

@@ -93,4 +93,4 @@ def test_the_reasons_are_true_for_any_number_of_gpus(capsys: Output) -> None:
     assert main(["presets", "70B", "--gpus", "4"]) == 0
     shown = capsys.readouterr().out
     assert "--tensor-parallel-size 4" in shown
-    assert "it usually needs eight GPUs" in shown
+    assert "the model usually needs eight GPUs" in shown

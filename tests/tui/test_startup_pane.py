@@ -141,7 +141,7 @@ async def test_a_replay_that_has_ended_shows_a_failed_start(tmp_path: Path) -> N
         app.timeline.to_end()
         dashboard(app).draw()
         (row,) = view(app).rows
-        assert (row.state.name, row.state.cause) == ("dead", "longer than the model allows")
+        assert (row.state.name, row.state.cause) == ("dead", "context longer than the model allows")
 
 
 def test_a_traceback_without_times_keeps_its_words_and_its_exception() -> None:

@@ -34,6 +34,7 @@ from vllm_watch.reports.tabular import (
     csv_lines,
     write_parquet,
 )
+from vllm_watch.reports.text import not_vllm
 from vllm_watch.reports.timerange import Beginnings, TimeRange
 from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
@@ -372,7 +373,6 @@ class _NewsCounts:
             elif not tally.size:
                 say(f"{source}: is empty")
             elif not tally.stamped:
-                lines = f"{tally.lines:,} lines" if tally.lines > 1 else "its only line"
-                say(f"{source}: has no vLLM line in {lines}; is it a vLLM log?")
+                say(f"{source}: {not_vllm(tally.lines)}; is it a vLLM log?")
             else:
-                say(f"{source}: has no stats line; check whether its server became ready")
+                say(f"{source}: has no stats line, so there are no figures")

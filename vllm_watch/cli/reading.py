@@ -14,6 +14,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.store import Server
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.reports.reading import Reading, has_vllm_line, read_saved
+from vllm_watch.reports.text import not_vllm
 from vllm_watch.sources.paths import find_logs
 
 RARELY = 200_000
@@ -56,13 +57,12 @@ def _has_data(server: Server) -> bool:
         if unpack := _unpacker(server.path):
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
         elif server.lines or (not server.trouble and _has_bytes(server.path)):
-            lines = f"{server.lines:,} lines" if server.lines > 1 else "its only line"
-            say(f"{server.source}: has no vLLM line in {lines}; is it a vLLM log?")
+            say(f"{server.source}: {not_vllm(server.lines)}; is it a vLLM log?")
         elif not server.trouble:
             say(f"{server.source}: is empty")
         return False
     if not any(run.series for run in server.runs):
-        say(f"{server.source}: has no stats line; check whether its server became ready")
+        say(f"{server.source}: has no stats line, so there are no figures")
     return True
 
 

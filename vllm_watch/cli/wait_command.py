@@ -182,18 +182,17 @@ def _with_bar(each: AwaitedServer) -> str:
 
 def _ready(each: AwaitedServer) -> str:
     """Return since when a server is ready, and any doubts."""
+    from vllm_watch.core.figures import duration
     from vllm_watch.core.startup import ready_after
 
     server = each.server
     text, took = str(each.health.state.name), ready_after(server.run)
     if took is not None:
-        text = f"{text}: was ready {took:.0f} s after its start"
+        text += f"{',' if text == 'ready' else '; was ready'} {took:.0f} s after its start"
     newest = server.newest_stamp
     silent = 0.0 if newest is None else server.clock.age(newest, time.time())
     if server.last_arrival is None and silent > _LONG_SILENT:
-        text += (
-            f"; its log has been silent for {silent / 3600:.1f} h: check that the server still runs"
-        )
+        text += f"; no log line for {duration(silent)}: check that the server still runs"
     return text
 
 
@@ -212,11 +211,11 @@ def _say_death(each: AwaitedServer) -> None:
 
 def _unready(waiting: Waiting) -> str:
     parts = [f"{path} matches no file" for path in waiting.missing]
-    parts += [f"{each.name} {_still(each)}" for each in waiting.unready]
+    parts += [f"{each.name}{_still(each)}" for each in waiting.unready]
     return "; ".join(parts) or "nothing was found"
 
 
 def _still(each: AwaitedServer) -> str:
     if each.server.trouble and not each.server.lines:
-        return "could not be read; see above"
-    return each.words if each.before else f"is still {each.words}"
+        return " could not be read; see above"
+    return f": {each.words}" if each.before else f" is still {each.words}"

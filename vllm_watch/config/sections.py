@@ -57,13 +57,14 @@ class WatchSettings:
     ended_after_seconds: float = positive(300.0)
     """Seconds without a new line, after a stats line with work, before a server counts as ended."""
     starting_limit_seconds: float = positive(900.0)
-    """Seconds that a start-up may take before `check` warns."""
+    """Seconds that a start-up may take before there is a warning."""
     start_lost_after_hours: float = positive(24.0)
     """Hours of silence after which a start-up in a saved log counts as lost."""
     saved_after_seconds: float = positive(300.0)
     """A log that does not grow is a saved one if its newest timestamp is this many seconds old."""
     stalled_cadences: float = positive(3.0)
-    """Silence of so many times the usual time between two stats lines is a stall."""
+    """With requests running, silence of so many times the usual time between two stats lines is a
+    stall."""
     stalled_floor_seconds: float = positive(30.0)
     """Silence of fewer seconds than this is never a stall."""
     full_hours: float = positive(24.0)
@@ -106,7 +107,7 @@ class HealthSettings:
     swings_lines: int = count(12)
     """Number of stats lines in which swings of the throughput are looked for."""
     swings_level: float = ratio(0.15)
-    """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
+    """Swing (0 to 1, as a share of the median) from which on throughput counts as swinging."""
     flap_seconds: float = positive(60.0)
     """An alert that comes back within so many seconds counts as the same alert."""
 
@@ -151,7 +152,7 @@ class HealthSettings:
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
     kv_override_factor: float = positive(2.0)
-    """Note a `--num-gpu-blocks-override` that makes the KV cache this many times smaller."""
+    """There is a note if `--num-gpu-blocks-override` makes the KV cache this many times smaller."""
     waits_seconds: float = positive(180.0)
     """Seconds for which requests must wait despite free memory and slots before a warning."""
     runaway_seconds: float = positive(900.0)
@@ -300,7 +301,7 @@ class TrendSettings:
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ between the start and the end."""
     noise_errors: float = positive(2.0)
-    """Standard errors by which a fall must exceed the largest normal one."""
+    """Standard errors by which a fall must exceed the largest normal fall to be reported."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes before a fall is reported as too much: the first requests are faster."""
     sudden_drop_share: float = ratio(0.25)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, tzinfo
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import minutes
+from vllm_watch.core.figures import counted, minutes
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
@@ -23,6 +23,8 @@ VERSION = 1
 """Version of docs/schemas/check.json: increased when a field changes or is removed."""
 LONGEST = 300
 """Most characters of a server's text: some causes of death are whole paragraphs."""
+_LEAST_DETAIL = 80
+"""Characters of a detail that are kept beside the longest advice."""
 
 _BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
 """Order of importance among servers: warning and critical come before unknown."""
@@ -227,9 +229,11 @@ def _said(now: ServerSnapshot, own: int) -> str:
     if now.fired and (state.name not in _WITHOUT_FINDING or _counts_as_much(now.fired[0], own)):
         worst_one = now.fired[0]
         more = len(now.fired) - 1
-        text = _joined(worst_one.title, worst_one.detail)
-        text = f"{text}; {worst_one.remedy}" if worst_one.remedy else text
-        return f"{text} (and {more} more)" if more > 0 else text
+        rest = f"; {worst_one.remedy}" if worst_one.remedy else ""
+        rest += f" (and {counted(more, 'more finding')})" if more > 0 else ""
+        # A long detail, such as an error of vLLM, must not push the advice out of the line.
+        room = max(_LEAST_DETAIL, LONGEST - len(worst_one.title) - len(": ") - len(rest))
+        return _joined(worst_one.title, _cut(worst_one.detail, room)) + rest
     if state.name in ("busy", "idle"):
         return _at_work(now)
     return _joined(state.name, state.why)
@@ -253,9 +257,9 @@ def _at_work(now: ServerSnapshot) -> str:
     return ", ".join(parts)
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = LONGEST) -> str:
     """Return text short enough for a monitoring system's page and a message on a phone."""
-    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def _joined(title: str, detail: str) -> str:

@@ -14,6 +14,7 @@ from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.filetimes import apply_file_times
 from vllm_watch.reports.reading import Reading, has_vllm_line, read_saved
+from vllm_watch.reports.text import not_vllm
 from vllm_watch.sources.paths import Found
 
 _VALUED = frozenset({"idle", "busy", "stalled"})
@@ -131,5 +132,4 @@ def _trouble(server: Server) -> str:
         return ""
     if not server.lines:
         return f"{server.source}: is empty"
-    lines = "its only line" if server.lines == 1 else f"{server.lines:,} lines"
-    return f"{server.source}: has no vLLM line in {lines}"
+    return f"{server.source}: {not_vllm(server.lines)}"

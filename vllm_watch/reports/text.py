@@ -88,3 +88,8 @@ def _cell(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def not_vllm(lines: int) -> str:
+    """Return what is said of a log of so many lines, none of them from vLLM."""
+    return f"has no vLLM line in {lines:,} lines" if lines > 1 else "its only line is not from vLLM"

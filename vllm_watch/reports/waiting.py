@@ -55,7 +55,7 @@ class AwaitedServer:
         """Its state, or the phase of its start-up: `loading weights 3/4`."""
         state = self.health.state
         if self.before:
-            return f"was {state.name} already; waiting for a new run"
+            return f"last run {state.name}; waiting for a new run"
         if self.announced:
             return "starting the HTTP server"
         if state.name != "starting":
