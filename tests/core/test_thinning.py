@@ -89,6 +89,7 @@ def test_tokens_of_a_thinned_run_are_those_of_the_whole_one() -> None:
     rows += [(time + 30_000, values) for time, values in rows[:500]]
     thinned, whole = Run(0), Run(0)
     thinned.series[0], whole.series[0] = filled(rows), filled(rows, None)
+    thinned.engines, whole.engines = [0], [0]
     assert thinned.series[0].thinned > 10
     assert run_tokens(thinned) == run_tokens(whole)
     assert run_tokens(thinned)[0].generated == 10 * sum(v["generation_tps"] for _, v in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Set as AbstractSet
 
-from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
 from vllm_watch.core.records import Event
 from vllm_watch.core.run import KeptEvent, Run
@@ -72,7 +72,7 @@ class Evidence:
     stop: float | None = None
     stop_text: str = ""
     death: float | None = None
-    reason: Reason = field(default_factory=lambda: Reason(""))
+    reason: Reason = Reason("")
     """The cause of death, if the server died."""
     phase: str = ""
     offline: Offline | None = None

@@ -94,6 +94,8 @@ class Run:
     """Called before samples are thinned, so that they can be judged first."""
     count_start: CountStart = field(default_factory=CountStart)
     series: dict[int, Series] = field(default_factory=dict)
+    engines: list[int] = field(default_factory=list)
+    """Engines with samples; the aggregated line only where no engine has its own."""
     last_arrivals: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
     events: list[KeptEvent] = field(default_factory=list)
@@ -179,6 +181,8 @@ class Run:
             ready = None if self.judge is None else partial(self.judge, self)
             series = self.series[engine] = Series(self.keep, ready, self.count_start)
             self.series = dict(sorted(self.series.items()))
+            own = [one for one in self.series if one != ALL_ENGINES]
+            self.engines = own or list(self.series)
         return series
 
     def _saw(self, engine: int, arrived: float | None) -> None:
@@ -257,12 +261,6 @@ class Run:
             self.first_stamp = time
         if self.newest_stamp is None or time > self.newest_stamp:
             self.newest_stamp = time
-
-    @property
-    def engines(self) -> list[int]:
-        """Engines with samples; the aggregated line only where no engine has its own."""
-        own = [engine for engine in self.series if engine != ALL_ENGINES]
-        return own or list(self.series)
 
     @property
     def cadence(self) -> float:

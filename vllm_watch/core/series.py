@@ -192,6 +192,8 @@ class Series(Columns):
     def cadence(self) -> float:
         """Median seconds between two samples, 10 until it is known; cached until they change."""
         count, known = len(self.times), (self.revision, self.thinned)
+        if known == self._cadence_known and count == self._cadence_count:
+            return self._cadence
         if known != self._cadence_known or not self._paced_as_before(count):
             newest = self.times[max(self.thinned, count - _CADENCE_OF) :]
             self._cadence = median_distance(newest) if len(newest) > 1 else self._cadence
@@ -202,8 +204,6 @@ class Series(Columns):
     def _paced_as_before(self, count: int) -> bool:
         """Return whether further samples leave the median distance as it was."""
         before, times = self._cadence_count, self.times
-        if before == count:
-            return True
         if count - before >= _STEADY or before - _CADENCE_OF < self.thinned:
             return False
         for at in range(before, count):

@@ -217,6 +217,8 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
     if kept is not None and (kept.revision, kept.busy) != kind:
         kept = None
     known, found, began = run.newest_stretches.get(engine, (-1, None, 0.0))
+    if found == kind and known == index + series.offset - 1:
+        first -= 1  # as usual, one sample has come
     while first + series.offset != known or found != kind:
         at = times[first]
         if kept is not None and kept.begin <= at <= kept.checked_until:

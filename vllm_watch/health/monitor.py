@@ -14,7 +14,7 @@ from itertools import chain
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.news import (
     Block,
@@ -252,12 +252,14 @@ class Monitor:
             elif not judges[number].rests:
                 judges[number].rest(over=True)
 
-    def case(self, server: Server, run: Run, state: ServerState | None = None) -> Case:
+    def case(
+        self, server: Server, run: Run, state: ServerState | None = None, *, over: bool = False
+    ) -> Case:
         """Return a run with everything it is judged by; with a `state`, also its crash loop."""
         judgement = self.alerts(server, run)
         loop = None if state is None else self._loop(server, run, state)
         settings = judgement.plan.settings
-        return Case(self._book, settings, run, judgement, judgement.facts, loop=loop)
+        return Case(self._book, settings, run, judgement, judgement.facts, over, loop=loop)
 
     def health(self, server: Server, time: float, *, live: bool, saved: bool) -> Health:
         """Return the state and the findings of a server at `time`."""
@@ -266,7 +268,7 @@ class Monitor:
         over = state.name in FAILED and state.since is not None
         moment = state.since if over and state.since is not None else time
         trends = self.trends(server, run)
-        case = replace(self.case(server, run, state), over=saved or state.name in _OVER)
+        case = self.case(server, run, state, over=saved or state.name in _OVER)
 
         def findings(worded: bool) -> tuple[Finding, ...]:
             trends_now: tuple[Finding, ...] = ()
@@ -280,7 +282,7 @@ class Monitor:
     def steady_until(self, server: Server, health: Health, now: float) -> float:
         """Return until when the health at `now` cannot change without news; at least `now`."""
         found = {one.id for one in health.ranked}
-        if server.last_arrival is None or found & self._book.ids_of(PASSING):
+        if server.last_arrival is None or (found and found & self._book.ids_of(PASSING)):
             return now
         return steady_until(server.run, health.state, now, self._rules)
 
@@ -306,8 +308,8 @@ class Monitor:
 
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
-        case = self.case(server, run, state if run is server.run else None)
-        case = replace(case, over=saved or state.name in _OVER)
+        present = state if run is server.run else None
+        case = self.case(server, run, present, over=saved or state.name in _OVER)
         return run_findings(case, state, now, trends, since)
 
     def _loop(self, server: Server, run: Run, state: ServerState) -> CrashLoop | None:
