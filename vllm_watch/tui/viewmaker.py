@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
+from itertools import chain
+from operator import attrgetter
 from types import MappingProxyType
 
 from vllm_watch.actions.silences import SilenceKey
@@ -110,7 +112,8 @@ class ViewMaker:
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         kept = self._fleet.at(timeline, silences)
         rows = Rows(self._visible_rows([one.row for one in kept], choices, moment), moment)
-        findings = ServerFindings((e for one in kept for e in one.entries), moment, silences)
+        entries = chain.from_iterable(map(attrgetter("entries"), kept))
+        findings = ServerFindings(entries, moment, silences)
         selected = _selected(rows.cached, findings, choices)
         window = timeline.drawn()
         shown = self._selected_parts(rows[selected] if rows else None, window, timeline, choices)
@@ -129,7 +132,7 @@ class ViewMaker:
             "" if kept else _missing(monitor),
             (*self._notes.notes(), *troubles),
             choices.filter,
-            len(kept) - sum(row.engine is None for row in rows.cached),
+            len(kept) - _servers_among(rows.cached, choices),
             _reading(monitor, live=timeline.mode == "live"),
             shown.errors,
             shown.startup,
@@ -179,7 +182,9 @@ class ViewMaker:
 
     def _visible_rows(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
         """Return the requested rows in their order, engines below their server."""
-        shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
+        shown = servers
+        if choices.filter:
+            shown = [row for row in servers if _matches(row, choices.filter)]
         if choices.order == "name" and not choices.filter:
             shown = [shown[place] for place in self._by_name(shown)]
         elif choices.order != "found":
@@ -296,11 +301,18 @@ def _matches(row: Row, text: str) -> bool:
     return all(word in hay for word in words)
 
 
+def _servers_among(rows: Sequence[Row], choices: Choices) -> int:
+    """Return how many rows are those of servers: all, unless one is opened to its engines."""
+    return sum(row.engine is None for row in rows) if choices.opened else len(rows)
+
+
 def _selected(rows: Sequence[Row], findings: ServerFindings, choices: Choices) -> int:
     """Return the row of the chosen server and engine; without a choice, the worst server's."""
     if not choices.chosen:
         worst = findings.worst
         source = choices.source if worst is None else worst.row.source
+        if source is None:
+            return 0
         return next((i for i, row in enumerate(rows) if row.source == source), 0)
     for index, row in enumerate(rows):
         if (row.source, row.engine) == (choices.source, choices.engine):
@@ -321,12 +333,14 @@ def _missing(monitor: Monitor) -> str:
 
 
 def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
-    found = Counter([one.shape for one in kept])
-    words = dict(_ORDER)
-    if found["✖"] and any(one.shape == "✖" and one.row.state.name != "dead" for one in kept):
+    states = Counter([(one.shape, one.row.state.name) for one in kept])
+    found, words = Counter[str](), dict(_ORDER)
+    for (shape, _), number in states.items():
+        found[shape] += number
+    if any(shape == "✖" and state != "dead" for shape, state in states):
         words["✖"] = "critical"
     for shape in _SHARED:
-        names = {one.row.state.name for one in kept if one.shape == shape}
+        names = {state for known, state in states if known == shape}
         words[shape] = names.pop() if len(names) == 1 else words[shape]
     return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
 
