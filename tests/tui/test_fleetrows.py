@@ -12,11 +12,14 @@ from tests.tui.screens import SETTINGS, Wall
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import Block, FileTrouble
 from vllm_watch.core.records import Event, Sample
+from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui import fleetrows
 from vllm_watch.tui.rows import Row, make_row
+from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.viewmaker import ViewMaker
 
 
@@ -127,4 +130,34 @@ def shown(view: ScreenView) -> tuple[object, ...]:
     """Return what a view shows of the fleet."""
     rows = [replace(row, serial=0) for row in view.rows]
     findings = [(one.row.source, one.ranked.id, one.silenced) for one in view.findings]
-    return rows, view.counts, view.total_tps, findings, view.notes, view.events, view.selected
+    counted = view.counts, view.total_tps, view.hidden, verdict_of(view)
+    return rows, counted, findings, view.notes, view.events, view.selected
+
+
+def test_one_server_with_alerts_shows_that_there_are_alerts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall = Wall()
+    monitor, _ = fleet_of(20, wall)
+    keys, looked = TimeKeys(), list[str]()
+    keys._monitor, keys._alerts, fired = monitor, {}, TimeKeys._fired
+
+    def noted(keys: TimeKeys, server: Server) -> set[float]:
+        looked.append(server.source)
+        return fired(keys, server)
+
+    monkeypatch.setattr(TimeKeys, "_fired", noted)
+    assert not keys.has_alerts
+    for waiting in (50.0, 50.0, 50.0, 0.0):
+        wall.now += 200.0
+        for number in range(20):
+            monitor.apply(wrote(number, wall.now, waiting=waiting))
+        monitor.judge()
+    assert keys.has_alerts
+    looked.clear()
+    monitor.apply(wrote(3, wall.now + 1.0))
+    monitor.judge()
+    assert keys.has_alerts
+    assert len(looked) == 1
+    assert keys.alert_times()
+    assert len(looked) == 2

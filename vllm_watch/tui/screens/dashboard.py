@@ -199,7 +199,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         with self.app.batch_update():
             self._arrange(view)
             pages = self._layout is not None and self._layout.pages > 1
-            self.query_one(KeyLine).state = (pages, bool(self.alert_times()), self.focused)
+            self.query_one(KeyLine).state = (pages, self.has_alerts, self.focused)
             for pane in self._panes:
                 pane.show(view)
         self._urgency.drawn(time.monotonic() - began)
@@ -317,7 +317,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         if action == "page":
             return self._layout is not None and self._layout.pages > 1
         if action == "alert":
-            return bool(self.alert_times())
+            return self.has_alerts
         return True
 
     def action_page(self, step: int) -> None:

@@ -211,6 +211,12 @@ class TimeKeys(Screen[None]):
         self._alerts_of = store.revision, times
         return times
 
+    @property
+    def has_alerts(self) -> bool:
+        """Whether any alert fired; while one server shows it, the others need not be searched."""
+        server = self._monitor.store.servers.get(next(iter(self._alerts), ""))
+        return (server is not None and bool(self._fired(server))) or bool(self.alert_times())
+
     def _fired(self, server: Server) -> set[float]:
         """Return when a server's alerts fired, in our clock."""
         spans, ours = self._monitor.spans(server), server.clock.ours
