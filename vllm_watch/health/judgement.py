@@ -26,7 +26,7 @@ from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.evaluators import are_few, few_rows
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.rewind import FACTS, MOST_ROWS, EngineState, Marks, ServerState, columns_of
+from vllm_watch.health.rewind import FACTS, MOST_ROWS, EngineRules, History, ServerRules, columns_of
 from vllm_watch.health.serversignals import Row, row_of
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 from vllm_watch.health.startupfacts import startup_facts
@@ -73,8 +73,8 @@ class Judgement:
         self.heads: tuple[object, tuple[Finding, ...]] = (None, ())
         """The newest findings without texts, and what they depend on (`findings.py`)."""
         self._lines_read = -1
-        self._engines: dict[int, Marks[EngineState]] = {}
-        self._server: Marks[ServerState] = Marks(ServerState(plan))
+        self._engines: dict[int, History[EngineRules]] = {}
+        self._server: History[ServerRules] = History(ServerRules(plan))
         self.recorded: RecordedSignals | None = None
         """Makes signals of the rows recorded beside the log, None before the first of them."""
         self._recorded: dict[tuple[str, int], Watches] = {}
@@ -102,7 +102,7 @@ class Judgement:
         """Return every alert of the run, in the order in which they fired."""
         if self._sorted[0] != self._changes:
             whole = self._server.state.alerts
-            lists = [marks.state.watches.spans for marks in self._engines.values()]
+            lists = [history.state.watches.spans for history in self._engines.values()]
             lists += [whole.watches.spans, *[one.spans for one in self._recorded.values()]]
             lists += [whole.silences, *[a.spans for a in (self._answers, self._step_alerts) if a]]
             self._sorted = self._changes, sorted(chain(*lists), key=attrgetter("fired"))
@@ -114,8 +114,8 @@ class Judgement:
 
     def trend(self, engine: int) -> EngineTrend | None:
         """Return the trends of an engine, None before its first sample."""
-        marks = self._engines.get(engine)
-        return None if marks is None else marks.state.trend
+        history = self._engines.get(engine)
+        return None if history is None else history.state.trend
 
     def trend_spans(self, engines: Collection[int]) -> list[TrendSpan]:
         """Return the trends of some engines, engine by engine, as they became certain."""
@@ -124,9 +124,9 @@ class Judgement:
 
     def remember(self, figures: Callable[[AlertSpan, list[AlertSpan]], AlertSpan]) -> None:
         """Keep the figures of the moments of alerts, because their samples are thinned next."""
-        marks, whole = self._engines.values(), self._server
-        lists = [state.watches.spans for one in marks for state in (*one.states, one.state)]
-        for state in (*whole.states, whole.state):  # the saved states have the same alerts
+        histories, whole = self._engines.values(), self._server
+        lists = [state.watches.spans for one in histories for state in (*one.saved, one.state)]
+        for state in (*whole.saved, whole.state):  # the saved states have the same alerts
             lists += [state.alerts.watches.spans, state.alerts.silences]
         fresh = {id(span): span for spans in lists for span in spans if not span.remembered}
         since = min((span.fired for span in fresh.values()), default=math.inf)
@@ -159,12 +159,12 @@ class Judgement:
         """Judge all samples again after a shift of times; keep alerts from thinned samples."""
         self._forget_texts()
         series = self.run.series
-        for engine, marks in self._engines.items():
+        for engine, history in self._engines.items():
             series[engine].unjudged = series[engine].thinned
-            state = marks.state.restarted(self.plan, series[engine], moved)
-            self._engines[engine] = Marks(state)
-        times = {step.time for step in self.steps}
-        self._server = Marks(self._server.state.restarted(self.plan, series.values(), moved, times))
+            state = history.state.restarted(self.plan, series[engine], moved)
+            self._engines[engine] = History(state)
+        at = {step.time for step in self.steps}
+        self._server = History(self._server.state.restarted(self.plan, series.values(), moved, at))
         self._replaced()
 
     def rest(self, *, over: bool) -> None:
@@ -174,12 +174,12 @@ class Judgement:
         """
         self.extend()
         self.rests = True
-        for marks in self._engines.values():
-            del marks.state.watches.spans[:-REST_SPANS]
+        for history in self._engines.values():
+            del history.state.watches.spans[:-REST_SPANS]
             if over:
-                marks.state.signals.rates = array("d")
-            marks.forget([True] * len(marks.states))
-        self._server.forget([True] * len(self._server.states))
+                history.state.signals.rates = array("d")
+            history.forget([True] * len(history.saved))
+        self._server.forget([True] * len(self._server.saved))
         self._replaced()
 
     def _replaced(self) -> None:
@@ -195,7 +195,7 @@ class Judgement:
     @property
     def beginnings(self) -> int:
         """Number of saved states from which judging can restart, over all engines."""
-        return sum(len(marks.states) for marks in self._engines.values())
+        return sum(len(history.saved) for history in self._engines.values())
 
     def extend(self) -> bool:
         """Judge everything new or changed; return whether there was anything."""
@@ -279,27 +279,27 @@ class Judgement:
 
     def _extend_engine(self, engine: int, series: Series, row: int) -> list[Row]:
         """Judge an engine from a row on; return its rows if they were judged one by one."""
-        marks = self._engines.get(engine)
-        if marks is None:
-            marks = self._engines[engine] = Marks(EngineState(engine, self.plan))
+        history = self._engines.get(engine)
+        if history is None:
+            history = self._engines[engine] = History(EngineRules(engine, self.plan))
             self._engines = dict(sorted(self._engines.items()))
         offset = series.offset
-        if series.folded and marks.oldest.row < series.folded:
-            marks.forget([state.row < series.folded for state in marks.states])
-        if marks.state.row > row + offset:
-            found = marks.back([state.row <= row + offset for state in marks.states])
+        if series.folded and history.oldest.row < series.folded:
+            history.forget([state.row < series.folded for state in history.saved])
+        if history.state.row > row + offset:
+            found = history.rewind([state.row <= row + offset for state in history.saved])
             self._changes += 1
-            if not found and marks.state.trend.times:
+            if not found and history.state.trend.times:
                 # Rows before all saved states keep their judgement.
-                newest = marks.state.trend.times[-1]
-                marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
-                marks.forget([True])  # its rows were counted without the late row
+                newest = history.state.trend.times[-1]
+                history.state.row = offset + bisect_right(series.times, newest, series.thinned)
+                history.forget([True])  # its rows were counted without the late row
         rows: list[Row] = []
-        state = marks.state
+        state = history.state
         changes = state.watches.changes
         start = max(series.thinned, state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
-            marks.put()
+            history.save()
             if stop - first == 1 or are_few(stop - first):
                 for index in range(first, stop):
                     time = series.times[index]
@@ -307,7 +307,7 @@ class Judgement:
                     rows.append(Row(time, engine, *state.signals.before))
             else:
                 state.advance(*columns_of(series, first, stop), facts)
-            marks.count = state.row
+            history.count = state.row
         self._changes += state.watches.changes - changes
         if state.trend.spans:
             self._trending.add(engine)
@@ -316,36 +316,36 @@ class Judgement:
     # --- all engines together -----------------------------------------------------------------
 
     def _extend_server(self, news: dict[int, int], changed: float, stepped: _Stepped) -> None:
-        marks, series = self._server, self.run.series
+        history, series = self._server, self.run.series
         firsts = [(series[e].times[row], e, row + series[e].offset) for e, row in news.items()]
         key = min([(changed, FACTS), *firsts])[:2]
 
-        def gone(state: ServerState) -> bool:
+        def thinned(state: ServerRules) -> bool:
             return any(one.folded > state.rows.get(e, 0) for e, one in series.items())
 
-        if max([one.folded for one in series.values()], default=0) and gone(marks.oldest):
-            marks.forget([gone(state) for state in marks.states])
+        if max([one.folded for one in series.values()], default=0) and thinned(history.oldest):
+            history.forget([thinned(state) for state in history.saved])
 
-        def fits(state: ServerState) -> bool:
+        def early_enough(state: ServerRules) -> bool:
             rows = state.rows
             return state.newest <= key and not [1 for _, e, row in firsts if rows.get(e, 0) > row]
 
-        if not fits(marks.state):
+        if not early_enough(history.state):
             self._forget_texts()
             self._changes += 1
-            if not marks.back([fits(state) for state in marks.states]):
-                for engine, known in marks.state.alerts.signals.engines.items():
+            if not history.rewind([early_enough(state) for state in history.saved]):
+                for engine, known in history.state.alerts.signals.engines.items():
                     one = series[engine]
                     place = bisect_right(one.times, known.times[-1], one.thinned)
-                    marks.state.rows[engine] = place + one.offset
-                marks.forget([True])
-        marks.put(len(series))
-        before = marks.state.alerts.watches.changes
-        self._judge_server(marks.state, stepped)
-        self._changes += marks.state.alerts.watches.changes - before
-        marks.count = sum(marks.state.rows.values())
+                    history.state.rows[engine] = place + one.offset
+                history.forget([True])
+        history.save(len(series))
+        before = history.state.alerts.watches.changes
+        self._judge_server(history.state, stepped)
+        self._changes += history.state.alerts.watches.changes - before
+        history.count = sum(history.state.rows.values())
 
-    def _judge_server(self, state: ServerState, stepped: _Stepped) -> None:
+    def _judge_server(self, state: ServerRules, stepped: _Stepped) -> None:
         """Judge all rows that a state has not seen, and the start-up facts between them."""
         series = self.run.series
         parts, count = [], 0
@@ -363,7 +363,7 @@ class Judgement:
         state.newest = max([state.newest, *[(one.times[-1], engine) for engine, one, _ in parts]])
         self._take_facts(state, math.inf)
 
-    def _take_facts(self, state: ServerState, time: float) -> Values:
+    def _take_facts(self, state: ServerRules, time: float) -> Values:
         """Apply the start-up facts up to a moment; return those known then."""
         while state.steps_taken < len(self.steps) and self.steps[state.steps_taken].time <= time:
             step = self.steps[state.steps_taken]
@@ -373,7 +373,7 @@ class Judgement:
                 state.newest = max(state.newest, (step.time, FACTS))
         return self.steps[max(0, state.steps_taken - 1)].facts
 
-    def _step_server(self, state: ServerState, parts: _Parts, stepped: _Stepped) -> None:
+    def _step_server(self, state: ServerRules, parts: _Parts, stepped: _Stepped) -> None:
         rows: list[Row] = []
         for engine, one, start in parts:
             known, places = stepped.get(engine, []), range(start, len(one.times))
@@ -384,7 +384,7 @@ class Judgement:
         for row in sorted(rows, key=itemgetter(0, 1)):
             state.alerts.step(row, self._take_facts(state, row.time) if facts is None else facts)
 
-    def _advance_server(self, state: ServerState, parts: _Parts) -> None:
+    def _advance_server(self, state: ServerRules, parts: _Parts) -> None:
         import numpy as np
 
         from vllm_watch.health.servercolumns import advance, rows_of

@@ -30,10 +30,10 @@ FACTS = -9
 
 Key = tuple[float, int]
 """Position of a row among all: its time, its engine."""
-State = TypeVar("State", "EngineState", "ServerState")
+State = TypeVar("State", "EngineRules", "ServerRules")
 
 
-class EngineState:
+class EngineRules:
     """The state of the rules and trends of one engine."""
 
     __slots__ = ("engine", "row", "signals", "trend", "watches")
@@ -48,12 +48,12 @@ class EngineState:
         self.watches = Watches(engine, plan.engine, health)
         self.trend = EngineTrend(engine, plan.settings)
 
-    def restarted(self, plan: Plan, series: Series, moved: float) -> EngineState:
+    def restarted(self, plan: Plan, series: Series, moved: float) -> EngineRules:
         """Return a state that judges all samples again after a shift of times.
 
         Alerts from thinned samples stay.
         """
-        other = EngineState(self.engine, plan, series.folded)
+        other = EngineRules(self.engine, plan, series.folded)
         if series.folded:
             edge = series.times[series.thinned]
             other.watches.inherit([span.moved(moved) for span in self.watches.spans], edge)
@@ -64,7 +64,7 @@ class EngineState:
             ]
         return other
 
-    def copy(self) -> EngineState:
+    def copy(self) -> EngineRules:
         """Return a copy that further rows do not change."""
         other = copied(self)
         other.signals, other.watches = self.signals.copy(), self.watches.copy()
@@ -93,7 +93,7 @@ class EngineState:
         self.row += len(times)
 
 
-class ServerState:
+class ServerRules:
     """The state of the rules about all engines together."""
 
     def __init__(self, plan: Plan) -> None:
@@ -108,9 +108,9 @@ class ServerState:
 
     def restarted(
         self, plan: Plan, every: Collection[Series], moved: float, facts_at: Collection[float]
-    ) -> ServerState:
+    ) -> ServerRules:
         """Return a state that judges all samples again; `facts_at`: times of start-up facts."""
-        other = ServerState(plan)
+        other = ServerRules(plan)
         if any(series.folded for series in every):
             edge = min(series.times[series.thinned] for series in every)
             alerts = self.alerts
@@ -121,69 +121,69 @@ class ServerState:
             other.alerts.silent = {s.engine for s in other.alerts.silences if s.until is None}
         return other
 
-    def copy(self) -> ServerState:
+    def copy(self) -> ServerRules:
         """Return a copy that further rows do not change."""
         other = copied(self)
         other.alerts, other.rows = self.alerts.copy(), self.rows.copy()
         return other
 
 
-class Marks(Generic[State]):
+class History(Generic[State]):
     """A state, and copies of it at earlier rows from which judging can restart.
 
     The two newest copies are kept; the older the rows, the fewer copies.
     """
 
-    __slots__ = ("_each", "_marks", "count", "state")
+    __slots__ = ("_each", "_saved", "count", "state")
     _BLOCKS = (64, 512)
 
     def __init__(self, state: State) -> None:
         """Begin with a state before the first row."""
         self.state: State = state
         self.count = 0
-        """Rows judged so far, to measure the age of a mark."""
+        """Rows judged so far, to measure the age of a saved state."""
         self._each = RARE_ROWS
-        self._marks: list[tuple[int, State]] = [(0, state.copy())]
+        self._saved: list[tuple[int, State]] = [(0, state.copy())]
 
-    def put(self, engines: int = 1) -> None:
+    def save(self, engines: int = 1) -> None:
         """Save the present state before further rows of `engines` engines are judged."""
-        marks, count = self._marks, self.count
-        if count - marks[-1][0] < self._each * engines:
+        saved, count = self._saved, self.count
+        if count - saved[-1][0] < self._each * engines:
             return
-        marks.append((count, self.state.copy()))
-        if len(marks) <= 3:
+        saved.append((count, self.state.copy()))
+        if len(saved) <= 3:
             return
-        kept = {0, len(marks) - 2, len(marks) - 1}
+        kept = {0, len(saved) - 2, len(saved) - 1}
         for block in self._BLOCKS:
             since = (count // block - 1) * block
-            kept.add(next(n for n, mark in enumerate(marks) if mark[0] >= since))
-        wide = [mark[0] // MOST_ROWS for mark in marks]
-        kept |= {n for n in range(1, len(marks)) if wide[n] != wide[n - 1]}
-        self._marks = [mark for n, mark in enumerate(marks) if n in kept]
+            kept.add(next(n for n, one in enumerate(saved) if one[0] >= since))
+        wide = [one[0] // MOST_ROWS for one in saved]
+        kept |= {n for n in range(1, len(saved)) if wide[n] != wide[n - 1]}
+        self._saved = [one for n, one in enumerate(saved) if n in kept]
 
-    def back(self, fits: list[bool]) -> bool:
-        """Return to the newest of `states` that is early enough; to the oldest if none is."""
+    def rewind(self, early: list[bool]) -> bool:
+        """Return to the newest of `saved` that is early enough; to the oldest if none is."""
         self._each = EACH_ROWS
-        places = [n for n, fit in enumerate(fits) if fit]
+        places = [n for n, is_early in enumerate(early) if is_early]
         place = places[-1] if places else 0
-        self.count = self._marks[place][0]
-        self.state = self._marks[place][1].copy()
-        del self._marks[place + 1 :]
+        self.count = self._saved[place][0]
+        self.state = self._saved[place][1].copy()
+        del self._saved[place + 1 :]
         return bool(places)
 
     @property
     def oldest(self) -> State:
         """The oldest saved state."""
-        return self._marks[0][1]
+        return self._saved[0][1]
 
     @property
-    def states(self) -> list[State]:
+    def saved(self) -> list[State]:
         """The saved states, the oldest first."""
-        return [state for _, state in self._marks]
+        return [state for _, state in self._saved]
 
     def forget(self, gone: list[bool]) -> None:
         """Forget states whose rows no longer exist."""
-        self._marks = [mark for mark, out in zip(self._marks, gone, strict=True) if not out] or [
+        self._saved = [one for one, out in zip(self._saved, gone, strict=True) if not out] or [
             (self.count, self.state.copy())
         ]
 
