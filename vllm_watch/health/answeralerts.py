@@ -11,7 +11,7 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.traffic import Traffic
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan, Watches
+from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan, RuleWatch
 
 SCOPE = "answers"
 """Scope of rules about the answers of a whole server."""
@@ -76,22 +76,22 @@ class AnswerAlerts:
 
 def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:
     health = plan.settings.health
-    watches = Watches(WHOLE_SERVER, plan.recorded[SCOPE], health)
+    watch = RuleWatch(WHOLE_SERVER, plan.recorded[SCOPE], health)
     before = -math.inf
     for time, signals in answer_signals(traffic, health):
-        watches.step(max(time, before), signals.get, idle=False)
+        watch.step(max(time, before), signals.get, idle=False)
         before = max(time, before)
-        _keep_figures(watches, before, signals)
+        _keep_figures(watch, before, signals)
     # If no further answers come, the alert ends when the last ones leave the window.
     end = before + health.http_seconds
-    return [replace(one, until=end) if one.until is None else one for one in watches.spans]
+    return [replace(one, until=end) if one.until is None else one for one in watch.spans]
 
 
-def _keep_figures(watches: Watches, time: float, signals: Values) -> None:
+def _keep_figures(watch: RuleWatch, time: float, signals: Values) -> None:
     """Keep the worst figures of an alert up to each moment: they are not stored elsewhere."""
-    for at, span in enumerate(watches.spans):
+    for at, span in enumerate(watch.spans):
         known = 0.0 if span.figures is None else span.figures["http_errors"]
         if span.firing_at(time) and signals["http_errors"] > known:
             figures = dict(signals)
             peaks = (*span.peaks, (time, figures))[-_MOST_PEAKS:]
-            watches.spans[at] = replace(span, figures=figures, peaks=peaks)
+            watch.spans[at] = replace(span, figures=figures, peaks=peaks)

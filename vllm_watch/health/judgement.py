@@ -28,7 +28,7 @@ from vllm_watch.health.evaluators import are_few, few_rows
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.rewind import FACTS, MOST_ROWS, EngineRules, History, ServerRules, columns_of
 from vllm_watch.health.serversignals import Row, row_of
-from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
+from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, RuleWatch
 from vllm_watch.health.startupfacts import startup_facts
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Judgement:
         self._server: History[ServerRules] = History(ServerRules(plan))
         self.recorded: RecordedSignals | None = None
         """Makes signals of the rows recorded beside the log, None before the first of them."""
-        self._recorded: dict[tuple[str, int], Watches] = {}
+        self._recorded: dict[tuple[str, int], RuleWatch] = {}
         self._answers = AnswerAlerts()
         self._step_alerts: StepAlerts | None = None  # few logs have steps
         self._changes = 0
@@ -102,8 +102,8 @@ class Judgement:
         """Return every alert of the run, in the order in which they fired."""
         if self._sorted[0] != self._changes:
             whole = self._server.state.alerts
-            lists = [history.state.watches.spans for history in self._engines.values()]
-            lists += [whole.watches.spans, *[one.spans for one in self._recorded.values()]]
+            lists = [history.state.watch.spans for history in self._engines.values()]
+            lists += [whole.watch.spans, *[one.spans for one in self._recorded.values()]]
             lists += [whole.silences, *[a.spans for a in (self._answers, self._step_alerts) if a]]
             self._sorted = self._changes, sorted(chain(*lists), key=attrgetter("fired"))
         return self._sorted[1]
@@ -125,9 +125,9 @@ class Judgement:
     def remember(self, figures: Callable[[AlertSpan, list[AlertSpan]], AlertSpan]) -> None:
         """Keep the figures of the moments of alerts, because their samples are thinned next."""
         histories, whole = self._engines.values(), self._server
-        lists = [state.watches.spans for one in histories for state in (*one.saved, one.state)]
+        lists = [state.watch.spans for one in histories for state in (*one.saved, one.state)]
         for state in (*whole.saved, whole.state):  # the saved states have the same alerts
-            lists += [state.alerts.watches.spans, state.alerts.silences]
+            lists += [state.alerts.watch.spans, state.alerts.silences]
         fresh = {id(span): span for spans in lists for span in spans if not span.remembered}
         since = min((span.fired for span in fresh.values()), default=math.inf)
         beside = [one for one in self.spans() if one.until is None or one.until >= since]
@@ -143,15 +143,15 @@ class Judgement:
         """Judge again from the beginning, after the server's name or plan has changed."""
         if plan is not self.plan:
             self.plan = plan
-            for watches_of, watches in self._recorded.items():
-                watches.use(plan.recorded[watches_of[0]], plan.settings.health)
+            for (scope, _), watch in self._recorded.items():
+                watch.use(plan.recorded[scope], plan.settings.health)
             self._begin_again()
         self.named, self.limit, self._lines_read = named, limit, -1
 
     def shift(self, seconds: float) -> None:
         """Judge again after the zone changed and all times were shifted."""
-        for watches in self._recorded.values():
-            watches.shift(seconds)
+        for watch in self._recorded.values():
+            watch.shift(seconds)
         self._begin_again(seconds)
         self._lines_read = -1
 
@@ -175,7 +175,7 @@ class Judgement:
         self.extend()
         self.rests = True
         for history in self._engines.values():
-            del history.state.watches.spans[:-REST_SPANS]
+            del history.state.watch.spans[:-REST_SPANS]
             if over:
                 history.state.signals.rates = array("d")
             history.forget([True] * len(history.saved))
@@ -262,18 +262,18 @@ class Judgement:
 
     def record(self, scope: str, number: int, time: float, signals: Values) -> None:
         """Judge a row recorded beside the log: of an engine, or of a GPU."""
-        watches = self._recorded.get((scope, number))
-        if watches is None:
+        watch = self._recorded.get((scope, number))
+        if watch is None:
             rules, health = self.plan.recorded[scope], self.plan.settings.health
             engine = number if scope == "recorded" else WHOLE_SERVER
-            watches = self._recorded[scope, number] = Watches(engine, rules, health)
-        self._changes -= watches.changes
-        watches.step(time, signals.get, idle=False)
-        self._changes += watches.changes
+            watch = self._recorded[scope, number] = RuleWatch(engine, rules, health)
+        self._changes -= watch.changes
+        watch.step(time, signals.get, idle=False)
+        self._changes += watch.changes
         self.revision += 1
-        for at, span in enumerate(watches.spans):
+        for at, span in enumerate(watch.spans):
             if span.fired == time and span.figures is None:
-                watches.spans[at] = replace(span, figures=dict(signals))
+                watch.spans[at] = replace(span, figures=dict(signals))
 
     # --- one engine ---------------------------------------------------------------------------
 
@@ -296,7 +296,7 @@ class Judgement:
                 history.forget([True])  # its rows were counted without the late row
         rows: list[Row] = []
         state = history.state
-        changes = state.watches.changes
+        changes = state.watch.changes
         start = max(series.thinned, state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             history.save()
@@ -308,7 +308,7 @@ class Judgement:
             else:
                 state.advance(*columns_of(series, first, stop), facts)
             history.count = state.row
-        self._changes += state.watches.changes - changes
+        self._changes += state.watch.changes - changes
         if state.trend.spans:
             self._trending.add(engine)
         return rows
@@ -340,9 +340,9 @@ class Judgement:
                     history.state.rows[engine] = place + one.offset
                 history.forget([True])
         history.save(len(series))
-        before = history.state.alerts.watches.changes
+        before = history.state.alerts.watch.changes
         self._judge_server(history.state, stepped)
-        self._changes += history.state.alerts.watches.changes - before
+        self._changes += history.state.alerts.watch.changes - before
         history.count = sum(history.state.rows.values())
 
     def _judge_server(self, state: ServerRules, stepped: _Stepped) -> None:

@@ -14,7 +14,7 @@ from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.serversignals import ServerAlerts
 from vllm_watch.health.signals import Signals, work
-from vllm_watch.health.spans import Watches
+from vllm_watch.health.spans import RuleWatch
 
 if TYPE_CHECKING:
     from vllm_watch.health.signalcolumns import Floats
@@ -36,7 +36,7 @@ State = TypeVar("State", "EngineRules", "ServerRules")
 class EngineRules:
     """The state of the rules and trends of one engine."""
 
-    __slots__ = ("engine", "row", "signals", "trend", "watches")
+    __slots__ = ("engine", "row", "signals", "trend", "watch")
 
     def __init__(self, engine: int, plan: Plan, row: int = 0) -> None:
         """Begin with an empty state before a row, counted from the beginning of the run."""
@@ -45,7 +45,7 @@ class EngineRules:
         self.row = row
         """The next row to judge."""
         self.signals = Signals(health, engine)
-        self.watches = Watches(engine, plan.engine, health)
+        self.watch = RuleWatch(engine, plan.engine, health)
         self.trend = EngineTrend(engine, plan.settings)
 
     def restarted(self, plan: Plan, series: Series, moved: float) -> EngineRules:
@@ -56,7 +56,7 @@ class EngineRules:
         other = EngineRules(self.engine, plan, series.folded)
         if series.folded:
             edge = series.times[series.thinned]
-            other.watches.inherit([span.moved(moved) for span in self.watches.spans], edge)
+            other.watch.inherit([span.moved(moved) for span in self.watch.spans], edge)
             other.trend.spans = [
                 replace(span, until=min(edge, edge if span.until is None else span.until))
                 for span in (one.moved(moved) for one in self.trend.spans)
@@ -67,14 +67,14 @@ class EngineRules:
     def copy(self) -> EngineRules:
         """Return a copy that further rows do not change."""
         other = copied(self)
-        other.signals, other.watches = self.signals.copy(), self.watches.copy()
+        other.signals, other.watch = self.signals.copy(), self.watch.copy()
         other.trend = self.trend.copy()
         return other
 
     def step(self, time: float, values: Values, facts: Values) -> None:
         """Judge one row."""
         value_of = self.signals.take(values, facts).__getitem__
-        self.watches.step(time, value_of, facts, idle=work(values) == 0)
+        self.watch.step(time, value_of, facts, idle=work(values) == 0)
         self.trend.step(time, values, facts)
         self.row += 1
 
@@ -88,7 +88,7 @@ class EngineRules:
         with np.errstate(all="ignore"):  # a share of a tiny value may be infinite
             table = signalcolumns.derive(self.signals, values, facts, len(times))
             work = table["work"]
-            signalcolumns.sweep(self.watches, times, table, work == 0)  # type: ignore[arg-type]
+            signalcolumns.sweep(self.watch, times, table, work == 0)  # type: ignore[arg-type]
             trendcolumns.advance(self.trend, times, values, facts)
         self.row += len(times)
 
@@ -114,8 +114,8 @@ class ServerRules:
         if any(series.folded for series in every):
             edge = min(series.times[series.thinned] for series in every)
             alerts = self.alerts
-            spans = [s.moved(moved) for s in alerts.watches.spans if s.fired not in facts_at]
-            other.alerts.watches.inherit(spans, edge)
+            spans = [s.moved(moved) for s in alerts.watch.spans if s.fired not in facts_at]
+            other.alerts.watch.inherit(spans, edge)
             silences = [span.moved(moved) for span in alerts.silences]
             other.alerts.silences = [span for span in silences if span.fired < edge]
             other.alerts.silent = {s.engine for s in other.alerts.silences if s.until is None}

@@ -94,7 +94,7 @@ def _advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
     table["flowing"] = _flowing(signals, rows, places)
     if facts.get("data_parallel_size", 1.0) > 1:
         table["engines_missing"] = facts["data_parallel_size"] - _heard(signals, rows, places)
-    sweep(alerts.watches, rows.times, table, None)
+    sweep(alerts.watch, rows.times, table, None)
     if len(signals.engines) > 1 and alerts.plan.silence is not None:
         _silences(alerts, rows, places, cadences)
     for engine, at in places.items():

@@ -22,7 +22,7 @@ from vllm_watch.core.percentiles import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.holds import AT_REST
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches
+from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, RuleWatch
 
 CADENCE_OF = 17
 """Newest lines that give the cadence of an engine (seconds between its lines)."""
@@ -227,7 +227,7 @@ class ServerAlerts:
         health = plan.settings.health
         self.plan = plan
         self.signals = ServerSignals(plan.settings)
-        self.watches = Watches(WHOLE_SERVER, plan.server, health)
+        self.watch = RuleWatch(WHOLE_SERVER, plan.server, health)
         self.silences: list[AlertSpan] = []
         """Alerts about engines that wrote nothing while others were busy."""
         self.silent: set[int] = set()
@@ -236,19 +236,19 @@ class ServerAlerts:
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
         other = copied(self)
-        other.signals, other.watches = self.signals.copy(), self.watches.copy()
+        other.signals, other.watch = self.signals.copy(), self.watch.copy()
         other.silences, other.silent = self.silences.copy(), self.silent.copy()
         return other
 
     def take_facts(self, time: float, facts: Values) -> None:
         """Judge the facts of a start-up line."""
-        self.watches.step(time, facts.get, facts, idle=False)
+        self.watch.step(time, facts.get, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:
         """Take the next sample of an engine."""
         signals = self.signals
         signals.take(row, facts)
-        self.watches.step(row.time, signals.signal, facts, idle=False)
+        self.watch.step(row.time, signals.signal, facts, idle=False)
         if len(signals.engines) > 1 and self.plan.silence is not None:
             if self.silent:
                 self.heard(row.engine, row.time)
@@ -260,7 +260,7 @@ class ServerAlerts:
     def needs_capacity(self, facts: Values) -> bool:
         """Return whether a rule needs the observed capacity, which is the most expensive signal."""
         return any(
-            rule.possible(facts) or self.watches.holds.get(rule.number, AT_REST).firing
+            rule.possible(facts) or self.watch.holds.get(rule.number, AT_REST).firing
             for rule in self.plan.uses("seen_share")
         )
 
@@ -271,7 +271,7 @@ class ServerAlerts:
             self.silent.add(engine)
             self.silences.append(AlertSpan(self.plan.silence, engine, since, time))
             del self.silences[:-MOST_SPANS]
-            self.watches.changes += 1
+            self.watch.changes += 1
 
     def heard(self, engine: int, time: float) -> None:
         """End the alert of an engine that writes again."""
@@ -281,4 +281,4 @@ class ServerAlerts:
         for at, span in enumerate(self.silences):
             if span.engine == engine and span.until is None:
                 self.silences[at] = replace(span, until=max(time, span.fired))
-                self.watches.changes += 1
+                self.watch.changes += 1

@@ -17,7 +17,7 @@ from vllm_watch.health.holds import AT_REST, HoldChange
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.robustfigures import FEWEST, NORMAL, TURNING
 from vllm_watch.health.signals import FEWEST_RATES, MOST_RATES, USUAL_LIMITS, Signals, of_all
-from vllm_watch.health.spans import Ending, Watches
+from vllm_watch.health.spans import Ending, RuleWatch
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -253,33 +253,33 @@ def _spread(found: Floats, at: Indexes, rows: int) -> Floats:
 # --- rules over columns ---------------------------------------------------------------------------
 
 
-def sweep(watches: Watches, times: Floats, table: Table, idle: Bools | None) -> None:
-    """Judge many rows: the same as `Watches.step` for each of them."""
+def sweep(watch: RuleWatch, times: Floats, table: Table, idle: Bools | None) -> None:
+    """Judge many rows: the same as `RuleWatch.step` for each of them."""
     changes: list[tuple[HoldChange, PlannedRule, Ending]] = []
     seconds = times.tolist()
-    for rule in watches.rules:
-        changes += _sweep_rule(watches, rule, seconds, table, idle)
-    watches.row += len(times)
-    watches.unsettle()
+    for rule in watch.rules:
+        changes += _sweep_rule(watch, rule, seconds, table, idle)
+    watch.row += len(times)
+    watch.unsettle()
     if changes:
-        watches.take(changes, seconds)
+        watch.take(changes, seconds)
 
 
 def _sweep_rule(
-    watches: Watches,
+    watch: RuleWatch,
     rule: PlannedRule,
     times: Sequence[float],
     table: Table,
     idle: Bools | None,
 ) -> list[tuple[HoldChange, PlannedRule, Ending]]:
-    hold = watches.holds.get(rule.number, AT_REST)
-    row, rows = watches.row, len(times)
+    hold = watch.holds.get(rule.number, AT_REST)
+    row, rows = watch.row, len(times)
     judged: Indexes | slice = slice(None)
     if rule.rule.each_round:
         judged = np.flatnonzero(_known(rule, table, rows))
         times = [times[at] for at in judged.tolist()]
-        row = watches.rounds.get(rule.number, 0)
-        watches.rounds[rule.number] = row + len(judged)
+        row = watch.rounds.get(rule.number, 0)
+        watch.rounds[rule.number] = row + len(judged)
         if not len(judged):
             return []
     past = past_level(rule, table, rows)
@@ -293,9 +293,9 @@ def _sweep_rule(
     fires, few = hold.firing, _too_few_prompts(rule, table, rows)[judged]
     hold, changes = hold_changes(hold, rule.pace, row, times, hits, lambda: (better | few, rests))
     if hold is AT_REST:
-        watches.holds.pop(rule.number, None)
+        watch.holds.pop(rule.number, None)
     else:
-        watches.holds[rule.number] = hold
+        watch.holds[rule.number] = hold
     if rule.raised_when:
         changes = _with_raised(changes, _raised(rule, table, rows)[judged], fires=fires)
     return [

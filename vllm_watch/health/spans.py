@@ -1,8 +1,8 @@
 """Alerts as spans of log time, for one sample or thousands together.
 
-A rule's verdict on a sample is: past its level, or back past its margin, or neither. The
-verdicts go through the same state machine: sample by sample in `Watches.step` (`holds.py`), or many
-together in `holdcolumns.py`, which tells `Watches.take` what has changed.
+A rule's verdict on a sample is: past its level, or back past its margin, or neither. Verdicts go
+through the same state machine: sample by sample in `RuleWatch.step` (`holds.py`), or many together
+in `holdcolumns.py`, which tells `RuleWatch.take` what has changed.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _hold(guards: Guards, value_of: ValueOf) -> bool:
     return True
 
 
-class Watches:
+class RuleWatch:
     """The rules of one engine, or of a whole server, and their alerts."""
 
     __slots__ = (
@@ -191,7 +191,7 @@ class Watches:
         self._is_open, self._limits = bool(self.rules), _NO_LIMITS
         """… whether every row may change one of them, and what keeps the others."""
 
-    def copy(self) -> Watches:
+    def copy(self) -> RuleWatch:
         """Return a copy that further rows do not change."""
         other = copied(self)
         other.spans, other.holds = self.spans.copy(), self.holds.copy()

@@ -11,7 +11,7 @@ from vllm_watch.core.percentiles import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import Second, Steps
 from vllm_watch.health.plan import Plan
-from vllm_watch.health.spans import AlertSpan, Watches
+from vllm_watch.health.spans import AlertSpan, RuleWatch
 
 SCOPE = "steps"
 """Scope of rules about the steps of an engine."""
@@ -118,18 +118,18 @@ class _EngineAlerts:
     def __init__(self, engine: int, plan: Plan, steps: Steps) -> None:
         health: HealthSettings = plan.settings.health
         self.plan = plan
-        self.watches = Watches(engine, plan.recorded[SCOPE], health)
+        self.watch = RuleWatch(engine, plan.recorded[SCOPE], health)
         self.origin = (steps.times[0], steps.dropped_seconds)
         self._usual = UsualSteps()
         self._end = math.floor(steps.times[0] / WINDOW) * WINDOW
-        self._before: list[tuple[float, Watches, UsualSteps]] = []
+        self._before: list[tuple[float, RuleWatch, UsualSteps]] = []
         """The state before each of the newest windows: lines of a step may come late."""
 
     def advance(self, steps: Steps) -> None:
         """Judge the complete windows."""
         newest = steps.times[-1]
         while self._end + WINDOW <= newest:
-            self._before.append((self._end, self.watches.copy(), self._usual.copy()))
+            self._before.append((self._end, self.watch.copy(), self._usual.copy()))
             del self._before[:-_KEPT]
             begin, self._end = self._end, self._end + WINDOW
             first, last = steps.places(begin, self._end)
@@ -140,15 +140,15 @@ class _EngineAlerts:
             times, rows = steps.times[first:last], steps.rows[first:last]
             signals = window_signals(times, rows, self._usual)
             if signals:
-                self.watches.step(self._end, signals.get, idle=False)
-            for at, span in enumerate(self.watches.spans):
+                self.watch.step(self._end, signals.get, idle=False)
+            for at, span in enumerate(self.watch.spans):
                 if span.fired == self._end and span.figures is None:
-                    self.watches.spans[at] = replace(span, figures=signals)
+                    self.watch.spans[at] = replace(span, figures=signals)
 
     def rewind(self, time: float) -> bool:
         """Go back to the state before the window of a second; return whether it is still kept."""
         while self._before and self._end > time:
-            self._end, self.watches, self._usual = self._before.pop()
+            self._end, self.watch, self._usual = self._before.pop()
         return self._end <= time
 
 
@@ -173,7 +173,7 @@ class StepAlerts:
             if known is None or known.plan is not plan or (moved and not steps.dropped_seconds):
                 known = self._engines[engine] = _EngineAlerts(engine, plan, steps)
             known.advance(steps)
-            found += (self._ended(span, run, steps) for span in known.watches.spans)
+            found += (self._ended(span, run, steps) for span in known.watch.spans)
         before, self.spans = self.spans, found
         return found != before
 
