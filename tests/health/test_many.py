@@ -15,13 +15,13 @@ from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import situation
 from vllm_watch.health.holdcolumns import hold_changes
-from vllm_watch.health.holds import AT_REST, Hold, HoldChange, Pace, eased, pressed
+from vllm_watch.health.holds import AT_REST, Hold, HoldChange, HoldLengths, eased, pressed
 from vllm_watch.health.signalcolumns import learn_all
 from vllm_watch.health.signals import Signals
 from vllm_watch.health.situation import Situation
 
 PACES = st.builds(
-    Pace,
+    HoldLengths,
     needed=st.integers(1, 4),
     of=st.integers(4, 6),
     clear_samples=st.integers(1, 4),
@@ -31,16 +31,16 @@ ROWS = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from([False] 
 
 
 def one_by_one(
-    hold: Hold, pace: Pace, rows: list[tuple[bool, bool, bool]], first: int
+    hold: Hold, lengths: HoldLengths, rows: list[tuple[bool, bool, bool]], first: int
 ) -> tuple[Hold, list[HoldChange]]:
     """Judge rows of (past the level, cleared, idle) one after the other."""
     changes = []
     for at, (past, cleared, idle) in enumerate(rows):
         fired = hold.firing
         if fired:
-            hold = eased(hold, pace, cleared=cleared, idle=idle)
+            hold = eased(hold, lengths, cleared=cleared, idle=idle)
         elif past and not idle:
-            hold = pressed(hold, pace, first + at, 10.0 * (first + at))
+            hold = pressed(hold, lengths, first + at, 10.0 * (first + at))
         if hold.firing and not fired:
             changes.append(HoldChange(at, "fires", hold.since))
         if fired and not hold.firing:
@@ -50,15 +50,15 @@ def one_by_one(
 
 @given(PACES, ROWS, ROWS)
 def test_a_walk_is_a_step_at_each_row(
-    pace: Pace, before: list[tuple[bool, bool, bool]], rows: list[tuple[bool, bool, bool]]
+    lengths: HoldLengths, before: list[tuple[bool, bool, bool]], rows: list[tuple[bool, bool, bool]]
 ) -> None:
     first = len(before)
-    hold, _ = one_by_one(AT_REST, pace, before, 0)
+    hold, _ = one_by_one(AT_REST, lengths, before, 0)
     times = [10.0 * (first + at) for at in range(len(rows))]
     past = np.flatnonzero([high and not idle for high, _, idle in rows])
     cleared, idle = (np.array([row[at] for row in rows], bool) for at in (1, 2))
-    found = hold_changes(hold, pace, first, times, past, lambda: (cleared, idle))
-    assert found == one_by_one(hold, pace, rows, first)
+    found = hold_changes(hold, lengths, first, times, past, lambda: (cleared, idle))
+    assert found == one_by_one(hold, lengths, rows, first)
 
 
 def test_the_median_before_each_of_many_rates_is_that_of_one_after_the_other() -> None:

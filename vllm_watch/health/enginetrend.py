@@ -16,7 +16,7 @@ from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.percentiles import middle_of
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
-from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, pressed
+from vllm_watch.health.holds import AT_REST, Hold, HoldLengths, eased, pressed
 from vllm_watch.health.plan import Values
 from vllm_watch.health.signals import of_all
 from vllm_watch.health.slowdown import (
@@ -264,25 +264,25 @@ class EngineTrend:
 
     # --- spans --------------------------------------------------------------------------------
 
-    def pace(self, name: str) -> Pace:
+    def lengths(self, name: str) -> HoldLengths:
         """Return how many samples begin a slow run, and how many end it.
 
         The mean over minutes is smooth: the note needs no hold, the warning has one.
         """
         needed = 1 if name == EXPECTED else self.settings.health.hold_samples
-        return Pace(needed, needed, self.settings.health.clear_samples)
+        return HoldLengths(needed, needed, self.settings.health.clear_samples)
 
     def _hold(self, name: str, time: float, *, past: bool, idle: bool) -> None:
         hold = self.holds.get(name, AT_REST)
         if not (past or hold.firing):
             return
-        pace = self.pace(name)
+        lengths = self.lengths(name)
         if hold.firing:
-            self.holds[name] = eased(hold, pace, cleared=not past, idle=idle)
+            self.holds[name] = eased(hold, lengths, cleared=not past, idle=idle)
             if not self.holds[name].firing:
                 self.end_slow(name, time)
         else:
-            self.holds[name] = pressed(hold, pace, self.fed, time)
+            self.holds[name] = pressed(hold, lengths, self.fed, time)
             if self.holds[name].firing:
                 self.begin_slow(name, self.holds[name].since, time)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.health.holds import AT_REST, Hold, HoldChange, Pace, eased, pressed
+from vllm_watch.health.holds import AT_REST, Hold, HoldChange, HoldLengths, eased, pressed
 
 if TYPE_CHECKING:
     from vllm_watch.health.signalcolumns import Bools, Indexes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def hold_changes(
     hold: Hold,
-    pace: Pace,
+    lengths: HoldLengths,
     first_row: int,
     times: Sequence[float],
     past: Indexes,
@@ -29,7 +29,7 @@ def hold_changes(
 
     Args:
         hold: the hold before the first row.
-        pace: the pace of the rule.
+        lengths: those of the rule.
         first_row: the number of the first row.
         times: the times of all rows.
         past: indexes of rows past the level, none of them idle.
@@ -37,7 +37,7 @@ def hold_changes(
     """
     changes: list[HoldChange] = []
     at, ending = 0, None
-    firing = _Firing(hold, pace, first_row, times, past)
+    firing = _Firing(hold, lengths, first_row, times, past)
     while at < len(times):
         begin = None
         if not (hold.firing or firing.simple):
@@ -51,7 +51,7 @@ def hold_changes(
                 return firing.rest(hold, at), changes
             at = firing.end(begin)
             changes.append(HoldChange(at - 1, "fires", firing.since(begin)))
-        ending = ending or _Ending(pace, *ends())
+        ending = ending or _Ending(lengths, *ends())
         over = None if hold.clear else ending.next(at)
         if over is not None:
             hold, at = AT_REST, over + 1
@@ -66,21 +66,26 @@ class _Firing:
     """Finds where a rule begins to fire among rows past its level."""
 
     def __init__(
-        self, hold: Hold, pace: Pace, first_row: int, times: Sequence[float], past: Indexes
+        self,
+        hold: Hold,
+        lengths: HoldLengths,
+        first_row: int,
+        times: Sequence[float],
+        past: Indexes,
     ) -> None:
         """Look at rows past a level that follow those of a hold that does not fire yet."""
-        self._pace, self._first, self._times, self._past = pace, first_row, times, past.data
-        self.simple = not (pace.seconds or hold.streak) and (
-            hold.firing or len(hold.hits) < pace.needed
+        self._lengths, self._first, self._times, self._past = lengths, first_row, times, past.data
+        self.simple = not (lengths.seconds or hold.streak) and (
+            hold.firing or len(hold.hits) < lengths.needed
         )
         """Whether only the number of rows matters, not their time."""
         before = [] if hold.firing else [(row - first_row, time) for row, time in hold.hits]
         self._when = [time for _, time in before]
         rows = np.array([*(row for row, _ in before), *past.tolist()]) if before else past
-        newest = rows[max(0, pace.needed - 1) :]
+        newest = rows[max(0, lengths.needed - 1) :]
         # Only few of them are looked at: a list would be longer made than read.
         self._rows = rows.data
-        self._last = np.flatnonzero(newest - rows[: len(newest)] < pace.of).data
+        self._last = np.flatnonzero(newest - rows[: len(newest)] < lengths.of).data
         """Index of the first row in each group that is large and close enough to fire."""
 
     def step(self, hold: Hold, at: int) -> tuple[Hold, int]:
@@ -90,7 +95,7 @@ class _Firing:
         if place == len(past):
             return hold, len(times)
         at = past[place]
-        return pressed(hold, self._pace, self._first + at, times[at]), at + 1
+        return pressed(hold, self._lengths, self._first + at, times[at]), at + 1
 
     def next(self, hold: Hold, at: int) -> int | None:
         """Return the next group that fires after a `hold`, None if there is none."""
@@ -102,25 +107,25 @@ class _Firing:
 
     def end(self, begin: int) -> int:
         """Return the row after a group."""
-        return self._rows[begin + self._pace.needed - 1] + 1
+        return self._rows[begin + self._lengths.needed - 1] + 1
 
     def since(self, begin: int) -> float:
         """Return the time of the first row of a group."""
-        stop = begin + self._pace.needed
+        stop = begin + self._lengths.needed
         if begin < len(self._when):
             return min(map(self._time, range(begin, stop)))
         return min(map(self._times.__getitem__, self._rows[begin:stop]))
 
     def hold(self, begin: int) -> Hold:
         """Return the hold of a rule that a group made fire."""
-        return Hold(self._hits(begin, begin + self._pace.needed), 0, firing=True)
+        return Hold(self._hits(begin, begin + self._lengths.needed), 0, firing=True)
 
     def rest(self, hold: Hold, at: int) -> Hold:
         """Return the hold after the last row if no group fires any more."""
         rows, first = self._rows, self._first_of(hold, at)
         if first == len(rows) or rows[-1] < at:
             return hold
-        begin = max(first, bisect_left(rows, rows[-1] - self._pace.of + 1))
+        begin = max(first, bisect_left(rows, rows[-1] - self._lengths.of + 1))
         return Hold(self._hits(begin, len(rows)))
 
     def _hits(self, begin: int, stop: int) -> tuple[tuple[int, float], ...]:
@@ -133,12 +138,12 @@ class _Firing:
 class _Ending:
     """Finds where a rule that fires is over among rows that are cleared or idle."""
 
-    def __init__(self, pace: Pace, cleared: Bools, idle: Bools) -> None:
+    def __init__(self, lengths: HoldLengths, cleared: Bools, idle: Bools) -> None:
         """Look at rows, each of which may be cleared or idle."""
-        self._pace, self._size = pace, len(cleared)
+        self._lengths, self._size = lengths, len(cleared)
         self._cleared, self._idle = cleared, idle
         rows = np.flatnonzero(cleared | idle)
-        before = max(0, pace.clear_samples - 1)
+        before = max(0, lengths.clear_samples - 1)
         over = idle[rows]
         over[before:] |= rows[before:] - rows[: max(0, len(rows) - before)] == before
         self._row = rows[over].data
@@ -148,7 +153,7 @@ class _Ending:
         """Return the row at which a rule that fires since the row before `at` is over."""
         for place in range(bisect_left(self._row, at), len(self._row)):
             row = self._row[place]
-            if row - at + 1 >= self._pace.clear_samples or self._idle[row]:
+            if row - at + 1 >= self._lengths.clear_samples or self._idle[row]:
                 return row
         return None
 
@@ -159,7 +164,7 @@ class _Ending:
         """
         if hold.clear:
             cleared, idle = bool(self._cleared[at]), bool(self._idle[at])
-            return eased(hold, self._pace, cleared=cleared, idle=idle), at + 1
+            return eased(hold, self._lengths, cleared=cleared, idle=idle), at + 1
         clear, last = 0, self._size - 1
         while last - clear >= at and self._cleared[last - clear]:
             clear += 1

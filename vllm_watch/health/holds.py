@@ -8,7 +8,7 @@ from __future__ import annotations
 from vllm_watch.core.hints import Literal, NamedTuple
 
 
-class Pace(NamedTuple):
+class HoldLengths(NamedTuple):
     """The numbers of samples that begin and end an alert."""
 
     needed: int
@@ -70,20 +70,22 @@ class HoldChange(NamedTuple):
     """First sample past the level, if an alert begins."""
 
 
-def pressed(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
+def pressed(hold: Hold, lengths: HoldLengths, row: int, time: float) -> Hold:
     """Return the new hold of a rule that does not fire yet, after a row past its level."""
     streak, long = hold.streak, True
-    if pace.seconds:
-        apart = streak is None or streak.row != row - 1 or time - streak.newest > pace.seconds / 2
+    if lengths.seconds:
+        apart = (
+            streak is None or streak.row != row - 1 or time - streak.newest > lengths.seconds / 2
+        )
         begin = time if streak is None or apart else streak.begin
-        streak, long = Streak(row, begin, time), time - begin >= pace.seconds
-    hits = (*(hit for hit in hold.hits if hit[0] > row - pace.of), (row, time))
-    return Hold(hits, 0, long and len(hits) >= pace.needed, streak)
+        streak, long = Streak(row, begin, time), time - begin >= lengths.seconds
+    hits = (*(hit for hit in hold.hits if hit[0] > row - lengths.of), (row, time))
+    return Hold(hits, 0, long and len(hits) >= lengths.needed, streak)
 
 
-def eased(hold: Hold, pace: Pace, *, cleared: bool, idle: bool) -> Hold:
+def eased(hold: Hold, lengths: HoldLengths, *, cleared: bool, idle: bool) -> Hold:
     """Return the hold of a rule that fires, after a row; an empty hold when it is over."""
     clear = hold.clear + 1 if cleared else 0
-    if idle or clear >= pace.clear_samples:
+    if idle or clear >= lengths.clear_samples:
         return AT_REST
     return hold if clear == hold.clear else hold._replace(clear=clear)

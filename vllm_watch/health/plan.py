@@ -10,7 +10,7 @@ from vllm_watch.config import AdviceSettings, HealthSettings, Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.health.holds import Pace
+from vllm_watch.health.holds import HoldLengths
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 Values = Mapping[str, float]
@@ -66,7 +66,7 @@ class PlannedRule:
     clear: tuple[Bound, ...]
     flow: tuple[Bound, ...]
     """Tests that must hold for the rule to be judged: prompts must flow."""
-    pace: Pace
+    lengths: HoldLengths
     raised_when: tuple[Bound, ...]
 
     def past(self, value_of: ValueOf) -> bool:
@@ -211,7 +211,7 @@ def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
         tuple(_bound(test, settings) for test in rule.unless),
         tuple(sorted((_bound(test, settings) for test in rule.clear), key=_effort)),
         tuple(test for test in when if test.signal == "prompt_flow"),
-        Pace(
+        HoldLengths(
             needed,
             of,
             settings.health.clear_samples,

@@ -291,7 +291,9 @@ def _sweep_rule(
     better = past_margin(rule, table, rows)[judged]
     rests = np.zeros(len(better), bool) if idle is None else idle[judged]
     fires, few = hold.firing, _too_few_prompts(rule, table, rows)[judged]
-    hold, changes = hold_changes(hold, rule.pace, row, times, hits, lambda: (better | few, rests))
+    hold, changes = hold_changes(
+        hold, rule.lengths, row, times, hits, lambda: (better | few, rests)
+    )
     if hold is AT_REST:
         watch.holds.pop(rule.number, None)
     else:

@@ -274,20 +274,20 @@ class RuleWatch:
         self, rule: PlannedRule, row: int, time: float, value_of: ValueOf, *, idle: bool
     ) -> Hold:
         """Take a row to the hold of a rule, and return it."""
-        hold, pace = self.holds.get(rule.number, AT_REST), rule.pace
+        hold, lengths = self.holds.get(rule.number, AT_REST), rule.lengths
         if hold.firing:
             self._raise(rule, time, value_of)
             better = rule.cleared(value_of)
             cleared = better or rule.unknown(value_of)
             if not (cleared or idle or hold.clear):
                 return hold
-            hold = eased(hold, pace, cleared=cleared, idle=idle)
+            hold = eased(hold, lengths, cleared=cleared, idle=idle)
             self._put(rule, hold)
             if not hold.firing:
                 ending: Ending = "cleared" if better else "few prompts"
                 self._end(rule, time, "idle" if idle else ending)
         elif not idle and rule.past(value_of):
-            self.holds[rule.number] = hold = pressed(hold, pace, row, time)
+            self.holds[rule.number] = hold = pressed(hold, lengths, row, time)
             if hold.firing:
                 self._fire(rule, hold.since, time)
                 self._raise(rule, time, value_of)

@@ -325,7 +325,7 @@ class _Block:
         begun = 0 if hold.firing else rows
         found, seconds = self.at[past], self.times.tolist()
         hold, changes = hold_changes(
-            hold, trend.pace(name), trend.fed, seconds, found, lambda: (~every, self.place < 0)
+            hold, trend.lengths(name), trend.fed, seconds, found, lambda: (~every, self.place < 0)
         )
         trend.holds[name] = hold
         for change in changes:
