@@ -136,7 +136,7 @@ async def test_an_unknown_value_does_not_hide_how_old_the_others_are(tmp_path: P
 async def test_deferred_requests_are_in_the_log(tmp_path: Path) -> None:
     """Three run and three wait, all of them deferred."""
     screen = await drawn("answers-without-end-at-half-the-batch", tmp_path)
-    assert "no more start: 3 of them" in screen
+    assert "no more start: 3 waiting" in screen
     assert "does not" not in screen
 
 

@@ -10,7 +10,7 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.enginevalues import engine_values, run_values
-from vllm_watch.core.figures import short_time
+from vllm_watch.core.figures import counted, short_time
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
@@ -153,7 +153,7 @@ def _holds_up(values: Mapping[str, float]) -> str:
     deferred = values.get("deferred", 0.0)
     if not deferred:
         return "the log does not say what they wait for"
-    return f"{deferred:,.0f} of them deferred, waiting for something other than memory"
+    return f"{counted(round(deferred), 'waiting request')} deferred for another reason than memory"
 
 
 def _reasons(run: Run, time: float) -> str:
