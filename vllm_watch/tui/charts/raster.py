@@ -10,30 +10,24 @@ Raster = list[int]
 DASH = 6
 """Columns of dots from one dash to the next; the last two stay empty."""
 
-_LEFT = (0x01, 0x02, 0x04, 0x40)
-_RIGHT = (0x08, 0x10, 0x20, 0x80)
+_LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
 _BRAILLE = 0x2800
 
 
-def _nibbles(dots: tuple[int, ...]) -> tuple[int, ...]:
-    """Return which of the four dots of one side each braille pattern sets."""
-    return tuple(
-        sum(1 << row for row, dot in enumerate(dots) if pattern & dot) for pattern in range(256)
-    )
+def _patterns(dots: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the braille pattern of each choice from the four dots of one side."""
+    return tuple(sum(dots[row] for row in range(4) if rows >> row & 1) for rows in range(16))
 
 
-_LEFT_OF, _RIGHT_OF = _nibbles(_LEFT), _nibbles(_RIGHT)
 _GLYPHS = tuple(
-    tuple(
-        chr(
-            _BRAILLE
-            + sum(dot for row, dot in enumerate(_LEFT) if left >> row & 1)
-            + sum(dot for row, dot in enumerate(_RIGHT) if right >> row & 1)
-        )
-        for right in range(16)
-    )
-    for left in range(16)
+    tuple(chr(_BRAILLE + left + right) for right in _patterns(_RIGHT)) for left in _patterns(_LEFT)
 )
+_DOTS_OF = {
+    glyph: (left, right)
+    for left, glyphs in enumerate(_GLYPHS)
+    for right, glyph in enumerate(glyphs)
+}
+"""The dots of the left and of the right side that a glyph sets."""
 
 
 def raster_from_lines(lines: list[str], columns: int) -> Raster:
@@ -42,10 +36,9 @@ def raster_from_lines(lines: list[str], columns: int) -> Raster:
     for row, line in enumerate(lines):
         shift = row * DOTS
         for column, glyph in enumerate(line[:columns]):
-            pattern = ord(glyph) - _BRAILLE
-            if 0 < pattern < 256:
-                raster[2 * column] |= _LEFT_OF[pattern] << shift
-                raster[2 * column + 1] |= _RIGHT_OF[pattern] << shift
+            if (dots := _DOTS_OF.get(glyph)) is not None:
+                raster[2 * column] |= dots[0] << shift
+                raster[2 * column + 1] |= dots[1] << shift
     return raster
 
 
