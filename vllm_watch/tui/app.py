@@ -137,6 +137,10 @@ class VllmWatch(App[int]):
         self.set_class(self.current_theme.dark, "-dark-mode", update=False)
         self.set_class(not self.current_theme.dark, "-light-mode", update=False)
 
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the colours of the theme; none before `on_load` sets it."""
+        return super().get_css_variables() if self.is_running else {}
+
     def get_default_screen(self) -> Screen[Any]:
         """Return the dashboard."""
         self._board = self._dashboard()
