@@ -12,6 +12,7 @@ from tests.tui.test_app import live, replay, running
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.longlived import LongLived
 from vllm_watch.tui.palette import THEME
+from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.firstframe import FirstFrame
 from vllm_watch.tui.screens.help import HelpScreen
 from vllm_watch.tui.screens.modal import STYLES, GuardedPalette
@@ -57,6 +58,15 @@ async def test_colours_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("vllm_watch.tui.palette._PALETTES", {})
     await to_first_frame(monkeypatch, live(Wall(), log_of("h100_optimised")))
     assert themes == [THEME.name] * 2  # for the style sheets, for the palette
+
+
+async def test_only_the_top_part_shown_gets_the_focus(monkeypatch: pytest.MonkeyPatch) -> None:
+    focused: list[str | None] = []
+    monkeypatch.setattr(
+        Dashboard, "on_descendant_focus", lambda screen: focused.append(screen.focused.id)
+    )
+    await to_first_frame(monkeypatch, live(Wall(), log_of("h100_optimised")))
+    assert focused == ["hero"]
 
 
 async def test_objects_are_counted_after_the_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ FIELDS = {
 class Dashboard(TimeKeys, Openers, FirstFrame):
     """Shows the view of one moment; keys move the moment and the cursor."""
 
+    AUTO_FOCUS = ""  # `_arrange` gives the focus to the top part that is shown
     BINDINGS = [
         bound("pane", "page(1)", "pane"),
         bound("pane_before", "page(-1)", "pane before", show=False),
@@ -123,7 +124,6 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self._composed = True
         self._panes = list(self.query(Pane))
         self.app.theme_changed_signal.subscribe(self, self._redraw)
-        self.query_one(Fleet).focus()
         settings = self._monitor.settings.screen
         seconds = settings.refresh_seconds
         self.set_interval(
