@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import pytest
+from textual._compositor import Compositor, ReflowResult
+from textual.css.stylesheet import Stylesheet
 from textual.design import ColorSystem
+from textual.dom import DOMNode
+from textual.events import Resize
+from textual.geometry import Region, Size
 from textual.theme import Theme
+from textual.widget import Widget
 
 from tests.logs import log_of
 from tests.tui.screens import Wall, until
@@ -67,6 +76,41 @@ async def test_only_the_top_part_shown_gets_the_focus(monkeypatch: pytest.Monkey
     )
     await to_first_frame(monkeypatch, live(Wall(), log_of("h100_optimised")))
     assert focused == ["hero"]
+
+
+async def test_each_widget_is_styled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    styled: Counter[str | None] = Counter()
+    apply = Stylesheet.apply
+
+    def applied(sheet: Stylesheet, node: DOMNode, **how: Any) -> None:
+        styled[node.id] += 1
+        apply(sheet, node, **how)
+
+    monkeypatch.setattr(Stylesheet, "apply", applied)
+    await to_first_frame(monkeypatch, live(Wall(), log_of("h100_optimised")))
+    del styled["hero"]  # styled again with the focus
+    once = {name: count for name, count in styled.items() if name}
+    assert once == dict.fromkeys(once, 1)
+    assert once.keys() >= {"glance", "fleet", "findings", "chart-throughput", "keys"}
+
+
+async def test_a_size_that_is_repeated_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[Size] = []
+    reflow = Compositor.reflow
+
+    def reflowed(compositor: Compositor, parent: Widget, size: Size) -> ReflowResult:
+        sizes.append(size)
+        return reflow(compositor, parent, size)
+
+    app = replay()
+    async with running(app) as pilot:
+        monkeypatch.setattr(Compositor, "reflow", reflowed)
+        app.screen.post_message(Resize(Size(120, 40), Size(120, 40)))
+        await pilot.pause()
+        assert sizes == []
+        await pilot.resize_terminal(100, 30)
+        assert set(sizes) == {Size(100, 30)}
+        assert app.screen.query_one("#keys").region == Region(0, 29, 100, 1)
 
 
 async def test_objects_are_counted_after_the_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:

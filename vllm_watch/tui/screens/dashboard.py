@@ -138,8 +138,10 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self.call_after_refresh(self.draw)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Divide the screen again if its size changed: Textual repeats the first size."""
-        if event.size != self._divided:
+        """Divide the screen again if its size changed: Textual repeats every size."""
+        if event.size == self._divided:
+            event.prevent_default()  # its widgets have their places for this size
+        else:
             self._divided, self._drawn = event.size, ()
             self.call_after_refresh(self.draw)
 
@@ -174,7 +176,7 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             self._monitor.store.revision,
             self._urgency.search,
             round(moment, 0 if timeline.mode == "live" else 2),
-            timeline.window(),
+            timeline.fitted_span() if timeline.mode == "live" else timeline.window(),
             (timeline.cursor, timeline.marked),
             (timeline.fitted, timeline.label()),
             self._choices,
@@ -183,8 +185,6 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             self._alerting.troubles,
             whole_minutes(self._silences.left()),
         )
-        if timeline.mode == "live":
-            state = (*state[:3], timeline.fitted_span(), *state[4:])
         if state[not news :] == self._drawn[not news :]:
             return
         self._soon.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.screen import Screen
 
 from vllm_watch.tui.widgets.chartpane import ChartPane
@@ -16,6 +17,13 @@ class FirstFrame(Screen[None]):
     """Whether the first frame is drawn, but not sent yet."""
     _turns = 20
     """Turns of the event loop that the charts have to be mounted."""
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Keep the styles that the widgets got just now, when they were mounted.
+
+        Before the screen is shown first, it has no size.
+        """
+        event.refresh_styles = bool(self.outer_size)
 
     def draw(self) -> None:
         """Show the moment."""
