@@ -66,8 +66,8 @@ def test_two_engines_are_added_up() -> None:
     [
         (9, 500, "only 9 stats lines; 10 are needed"),
         (12, 0, "0 requests answered; 30 are needed"),
-        (12, 31, "31 answers began, but 4 requests may still be running: "
-                 "30 finished ones are needed"),
+        (12, 31, "31 answers began, but 4 requests ran or waited at the end: "
+                 "30 finished requests are needed"),
         (12, 34, ""),
     ],
 )  # fmt: skip

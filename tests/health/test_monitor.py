@@ -147,7 +147,7 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     server = monitor.apply(Block(LOG, tuple(Sample(10.0 * n, 0, low) for n in range(3))))
     monitor.judge()
     (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
-    assert found.detail == "with 3 running; 20–60 % is healthy"
+    assert found.detail == "3 running; a KV cache usage of 20–60 % is healthy"
     full = {**rates, "running": 3.0, "waiting": 9.0, "kv_cache_usage": 0.95}
     server = monitor.apply(Block("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
     monitor.judge()

@@ -106,9 +106,10 @@ async def test_help_shows_every_key_and_closes() -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         keys = {words: key for key, words in app.screen._keys}
-        # Keys for back and forth share a line; names are those of README and the settings.
-        assert (keys["stats lines"], keys["starts"], keys["alerts"]) == (", .", "( )", "[ ]")
-        assert keys["repeat at the end"] == "o"
+        # Each key says what it does, in the words of the settings.
+        assert (keys["Go to the previous alert"], keys["Go to the next alert"]) == ("[", "]")
+        assert keys["Repeat a replay at its end, or stop there"] == "o"
+        assert keys["Quit"] == "q ctrl+c"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
 

@@ -44,7 +44,7 @@ async def test_a_key_of_the_settings_works_and_is_named_everywhere() -> None:
         await pilot.press("ctrl+f", "question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert isinstance(app.screen, HelpScreen)
-        assert ("ctrl+f", "findings") in app.screen._keys
+        assert ("ctrl+f", "Show all findings, or the charts again") in app.screen._keys
         assert "Focus Next" not in [words for _, words in app.screen._keys], "only our own"
     async with running(app_with(), (80, 24)):
         assert with_key("read its first error") == "read its first error (key x)"
@@ -56,9 +56,11 @@ async def test_the_palette_knows_keys_servers_and_times() -> None:
         screen = app.screen
         assert isinstance(screen, Dashboard)
         keys = {command.title: command.help for command in key_commands(screen)}
-        assert keys["Findings: findings"] == "key f"
-        assert keys["Alerts: alert before"] == "key ["
-        findings = next(one for one in key_commands(screen) if one.title == "Findings: findings")
+        assert keys["Show all findings, or the charts again"] == "key f"
+        assert keys["Go to the previous alert"] == "key ["
+        findings = next(
+            one for one in key_commands(screen) if one.title.startswith("Show all findings")
+        )
         await findings.callback()
         assert isinstance(app.focused, Findings)
         (server,) = server_commands(view(app), screen._go_to_row)

@@ -148,8 +148,8 @@ def mean_times(
             only = "only " if answered else ""
             return None, f"{only}{known}; {gate.answered} are needed"
         began = f"{counted(round(answered), 'answer')} began"
-        way = f"but {counted(round(in_flight), 'request')} may still be running"
-        return None, f"{began}, {way}: {gate.answered} finished ones are needed"
+        way = f"but {counted(round(in_flight), 'request')} ran or waited at the end"
+        return None, f"{began}, {way}: {gate.answered} finished requests are needed"
     return times, ""
 
 

@@ -29,7 +29,7 @@ def workload_warnings(baseline: RunSummary, candidate: RunSummary, factor: float
         if (most := _most_of_client(run)) is not None:
             found.append(
                 f"nothing ever waited in the {name}: its client sent at most "
-                f"{counted(round(most), 'request')} at once, so its limit is unknown"
+                f"{counted(round(most), 'request')} at once, so the server's limit is unknown"
             )
     return found
 

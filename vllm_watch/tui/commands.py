@@ -10,7 +10,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from vllm_watch.core.figures import clock
-from vllm_watch.tui.keys import key_text
+from vllm_watch.tui.keys import key_text, key_words
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 
@@ -23,17 +23,15 @@ def key_commands(screen: Screen[None]) -> Iterator[SystemCommand]:
     named: set[str] = set()
     for active in screen.active_bindings.values():
         binding = active.binding
-        words = binding.tooltip or binding.description
-        if not (binding.id and words and active.enabled) or binding.id in named:
+        if not (binding.id and binding.description and active.enabled) or binding.id in named:
             continue
         named.add(binding.id)
         key = key_text(binding.key)
-        title = f"{words[0].upper()}{words[1:]}: {binding.id.replace('_', ' ')}"
 
         async def run(action: str = binding.action, node: DOMNode = active.node) -> None:
             await screen.app.run_action(action, node)
 
-        yield SystemCommand(title, f"key {key}", run)
+        yield SystemCommand(key_words(binding), f"key {key}", run)
 
 
 def server_commands(view: ScreenView, choose: Callable[[Row], object]) -> Iterator[SystemCommand]:

@@ -55,6 +55,15 @@ def key_of(binding: Binding) -> str:
     return key_text(binding.key_display or binding.key.split(",")[0])
 
 
+def key_words(binding: Binding) -> str:
+    """Return what a binding does: the sentence of its setting; without one its description."""
+    from vllm_watch.config.registry import known_settings  # for help and palette only
+
+    setting = known_settings().get(f"keys.{binding.id}")
+    words = binding.description if setting is None else setting.documentation.rstrip(".")
+    return words[:1].upper() + words[1:]
+
+
 def key_text(key: str) -> str:
     """Return a key as people write it."""
     *modifiers, last = key.split("+") if len(key) > 1 else [key]

@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.tui.keys import bound, key_of
+from vllm_watch.tui.keys import bound, key_of, key_words
 from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.findings import Findings
@@ -177,10 +177,10 @@ class Openers(Screen[None]):
         own = [binding for kind in kinds for binding in vars(kind).get("BINDINGS", ())]
         for binding in (*own, *Fleet.BINDINGS, *Findings.BINDINGS, *self.app.BINDINGS):
             if isinstance(binding, Binding):
-                key = key_of(binding)
-                known = keys.get(binding.description)
+                key, words = key_of(binding), key_words(binding)
+                known = keys.get(words)
                 if known != key:
-                    keys[binding.description] = f"{known} {key}" if known else key
+                    keys[words] = f"{known} {key}" if known else key
         shown = [(key, words) for words, key in keys.items()]
         self.app.push_screen(HelpScreen(shown, self._monitor.settings.health))
 
