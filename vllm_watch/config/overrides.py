@@ -25,7 +25,7 @@ class Override:
     values: Mapping[str, object] = field(default_factory=dict)
     """Value by key, such as `health.kv_cache_high`."""
 
-    def fits(self, server: str, model: str | None) -> bool:
+    def applies_to(self, server: str, model: str | None) -> bool:
         """Return whether it applies to a server; an unknown model matches no pattern."""
         from fnmatch import fnmatchcase  # imports re, 3 ms: only if there are any
 

@@ -99,11 +99,11 @@ class Settings:
 
     def of_server(self, server: str, model: str | None) -> Settings:
         """Return the settings for one server: matching overrides applied, later ones last."""
-        fitting = [override for override in self.overrides if override.fits(server, model)]
-        if not fitting:
+        applying = [override for override in self.overrides if override.applies_to(server, model)]
+        if not applying:
             return self
         sections: dict[str, dict[str, object]] = {}
-        for override in fitting:
+        for override in applying:
             for key, value in override.values.items():
                 section, _, name = key.partition(".")
                 sections.setdefault(section, {})[name] = value

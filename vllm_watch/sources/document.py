@@ -76,7 +76,7 @@ class Document:
         """Return whether its beginning alone is long enough to recognise a copy."""
         return len(self.head) >= SAME
 
-    def fits(self, descriptor: int) -> bool:
+    def matches(self, descriptor: int) -> bool:
         """Return whether an open file has the fingerprint at both positions.
 
         Raises:
@@ -101,7 +101,7 @@ class Document:
         end = chunks.block_end(descriptor, self.offset) if large else self.offset + few
         data = os.pread(descriptor, end - self.offset, self.offset)
         # Checked after the read: if the file was truncated meanwhile, the bytes are dropped.
-        if not self.fits(descriptor):
+        if not self.matches(descriptor):
             raise ReplacedError
         return data
 
@@ -121,7 +121,7 @@ class Document:
         begin, end = self.offset, self.offset + lines.size
         size = len(lines.tail)
         same = not self.rest and os.pread(descriptor, size, end - size) == lines.tail
-        if not same or not self.fits(descriptor):
+        if not same or not self.matches(descriptor):
             return None
         self.tail = (self.tail + lines.tail)[-TAIL:]
         self._cutter.offset = end

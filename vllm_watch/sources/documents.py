@@ -91,7 +91,7 @@ class Documents:
         size = os.fstat(descriptor).st_size
         own = self.of(entry.identity)
         if own and own.head:
-            if own.fits(descriptor) or own.cut_to(descriptor, size):
+            if own.matches(descriptor) or own.cut_to(descriptor, size):
                 return own
             # It was truncated, or another file has its inode now.
             own.identity, own.left = None, own.identity
@@ -99,10 +99,10 @@ class Documents:
         if start == size:
             return "empty"
         head = os.pread(descriptor, HEAD, start)
-        fitting = [one for one in self._all if one.head and one.fits(descriptor)]
-        fitting = [one for one in fitting if _may_hold(entry, head, one, first_bytes)]
-        if fitting:
-            found = max(fitting, key=lambda one: one.offset)
+        matching = [one for one in self._all if one.head and one.matches(descriptor)]
+        matching = [one for one in matching if _may_hold(entry, head, one, first_bytes)]
+        if matching:
+            found = max(matching, key=lambda one: one.offset)
             if entry.is_log or first_bytes(found) is None:  # a copy does not replace the log
                 found.identity = entry.identity
             return found

@@ -354,7 +354,7 @@ class Finder:
             file = self._opened(entry)
             try:
                 descriptor = file.descriptor()
-                if file.identity != document.identity or not document.fits(descriptor):
+                if file.identity != document.identity or not document.matches(descriptor):
                     return None
                 return os.pread(descriptor, HEAD, document.start)
             finally:
