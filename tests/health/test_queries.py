@@ -197,7 +197,7 @@ def test_what_is_said_of_an_alert_keeps_its_figures_after_its_samples_are_thinne
     assert server.run.series[0].thinned > 3
     said = texts(monitor, server, server.run)
     assert (130.0, ("KV cache down to 55 %", True)) in said
-    assert (80.0, "KV cache full: 98 %") in said
+    assert (80.0, "KV cache full: 96 %") in said, "as it began, at 60.0"
 
 
 def test_an_engine_that_came_later_is_not_among_those_that_were_uneven() -> None:

@@ -183,7 +183,7 @@ async def test_keys_typed_at_once_reach_what_the_first_one_opens() -> None:
 def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor) -> None:
     """By the log: no prompts from 08:50:51 to 08:51:11, hits 10.1 to 10.0 %, KV cache 98 to 100 %."""
     told = {line.text: line for line in event_lines(fleet, at("08:52:00"), 60)}
-    over = told["few hits: no longer judged, too few new prompts; KV full continues"]
+    over = told["Few prefix cache hits: no longer judged, too few new prompts; KV full continues"]
     assert (over.time, over.role) == (at("08:51:21"), "muted")
     # The full cache explains the preemptions.
     assert not [text for text in told if "preemption" in text]

@@ -8,9 +8,11 @@ import pytest
 
 from tests.logs import FIXTURES, at, log_of, read
 from tests.tui.screens import event_lines, monitor_from, monitor_of
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Event, Requests
 from vllm_watch.health import alertfindings
+from vllm_watch.health.alertfindings import begun_at
 from vllm_watch.tui.eventlines import EventLine, short_name
 
 
@@ -25,7 +27,7 @@ def test_the_life_of_the_killed_server_newest_first() -> None:
     texts = {line.text: line for line in told}
     assert texts["vLLM 0.26.0 starts"].time == at("08:49:13")
     assert texts["ready after 38 s"].time == at("08:49:51")
-    assert texts["KV cache full: 98 %, 361 wait"].time == at("08:50:41")
+    assert texts["KV cache full: 99 %, 337 wait"].time == at("08:50:41")
     assert any(line.role == "critical" and line.time == at("08:51:43") for line in told)
 
 
@@ -33,7 +35,27 @@ def test_events_of_one_second_are_the_newest_first_too() -> None:
     """First the weights are loaded, then the KV cache is prepared."""
     told = lines("cpu_startup_failure", "12:30:00")
     same = [line.text for line in told if line.time == at("12:26:55")]
-    assert same == ["preparing the KV cache …", "loading weights …"]
+    assert same == ["preparing the KV cache", "loading weights"]
+
+
+def test_an_event_has_the_figures_of_its_time() -> None:
+    """By the log: 13.6 % of hits at 08:50:21, 10.1 % at 08:50:41, where the alert fires."""
+    told = {line.text: line.time for line in lines("h100_saturated_then_killed", "08:53:00")}
+    assert told["Few prefix cache hits: 14 %"] == at("08:50:21")
+    assert "Few prefix cache hits: 10 %" not in told
+
+
+def test_what_two_alerts_say_together_begins_with_the_later_one() -> None:
+    """Requests wait for a cache that is short of room; it is full only since ten seconds later."""
+    monitor = monitor_of("h100_saturated_then_killed")
+    (server,) = monitor.store.servers.values()
+    spans = {span.rule.id: span for span in monitor.spans(server)}
+    short, full = spans["kv-cache-binds"], spans["kv-cache-critical"]
+    assert short.fired == full.fired
+    later = replace(full, since=full.since + 10)
+    assert begun_at(short, [short, full], short.fired) == short.since
+    assert begun_at(short, [short, later], short.fired) == later.since
+    assert begun_at(short, [short], short.fired) == short.since, "not critical by itself"
 
 
 def test_an_end_is_one_event() -> None:
@@ -44,7 +66,7 @@ def test_an_end_is_one_event() -> None:
     assert told[0] == (
         "died: engine core exited unexpectedly; 497 × HTTP 500: in flight and new ones"
     )
-    assert told[1].startswith("few hits: no longer judged"), "at 08:51:21"
+    assert told[1].startswith("Few prefix cache hits: no longer judged"), "at 08:51:21"
     stopped = [line.text for line in lines("cpu_clean_stop", "09:30:00")]
     assert stopped[:2] == ["told to stop: ctrl+c or SIGTERM", "ready after 1 m 25 s"]
 

@@ -290,7 +290,7 @@ def test_two_texts_on_a_line(width: int) -> None:
 
 def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -> None:
     assert views["critical"].moment == at("08:51:41")
-    assert "08:50:41 ✖ :8003 KV cache full: 98 %" in plain(
+    assert "08:50:41 ✖ :8003 KV cache full: 99 %" in plain(
         draw, EventList(), views["critical"], (80, 20)
     )
 
@@ -305,8 +305,8 @@ def test_long_events_continue_below_where_rows_are_free(
     first, second, third = (line.strip("│ ") for line in drawn)
     assert (first.split(maxsplit=3)[3], second, third) == (
         "what was said is",
-        "longer than a line can",
-        "be",
+        "longer than a line",
+        "can be",
     )
     full = plain(draw, EventList(), few, (42, 5)).split("\n")
     assert len(full) == 5

@@ -16,7 +16,7 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import with_advice
-from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule
+from vllm_watch.health.rules import RECORDED_SCOPES, SAMPLED_SCOPES, SEVERITIES, Rule
 from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 
@@ -171,7 +171,7 @@ def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
     what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{span.rule.word}: no longer judged, too few new prompts",
+        "few prompts": f"{what}: no longer judged, too few new prompts",
         "idle": f"{what}: over, no requests are running",
     }
     text = texts[span.ending]
@@ -213,7 +213,8 @@ def figures_at(
 def with_figures(run: Run, span: AlertSpan, others: Sequence[AlertSpan]) -> AlertSpan:
     """Return an alert with the figures of all moments at which it is put into words."""
     figures, ran = figures_at(run, span, span.fired)
-    moments = {at for at, *_ in rises(span, others)} | {span.until} - {None}
+    shown = (each for at, *_ in rises(span, others) for each in (at, begun_at(span, others, at)))
+    moments = {*shown, span.until} - {None}
     later = ((at, *figures_at(run, span, at)) for at in moments - {span.fired} if at is not None)
     return replace(span, figures=figures, ran=ran, later=tuple(sorted(later, key=itemgetter(0))))
 
@@ -262,13 +263,31 @@ def rises(span: AlertSpan, others: Sequence[AlertSpan]) -> list[Rise]:
     return found
 
 
-def alert_title(case: Case, span: AlertSpan, others: Iterable[AlertSpan], time: float) -> str:
-    """Return the title of an alert as it was at `time`; cached."""
+def begun_at(span: AlertSpan, others: Sequence[AlertSpan], time: float) -> float:
+    """Return when what an alert says at `time`, one of its rises, was first true.
+
+    An alert fires only after some samples, but began at the first of them.
+    """
+    if time != span.fired:
+        return time
+    raising = [one.since for one in _raising(span, others) if one.fired <= time]
+    if span.raised is not None and span.raised <= time:
+        raising.append(span.raised)
+    return max(span.since, min(raising, default=span.since))
+
+
+def alert_title(case: Case, span: AlertSpan, others: Sequence[AlertSpan], time: float) -> str:
+    """Return the title of an alert that rose at `time`, with the figures of its begin; cached.
+
+    Figures that no sample has are those of `time`.
+    """
     raised = raised_to(span, time, [one for one in others if one.fired <= time]) is not None
     texts = case.alerts.alert_texts
     key = ("title", span.rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
     if key not in texts:
-        texts[key] = _title(span, Words(span_words(case, span, time)), raised=raised), ""
+        sampled = span.rule.scope in SAMPLED_SCOPES
+        words = span_words(case, span, begun_at(span, others, time) if sampled else time)
+        texts[key] = _title(span, Words(words), raised=raised), ""
     return texts[key][0]
 
 

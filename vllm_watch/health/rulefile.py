@@ -14,6 +14,7 @@ from vllm_watch.health.recordedsignals import SIGNALS
 from vllm_watch.health.rules import (
     FACTS,
     RECORDED_SCOPES,
+    SAMPLED_SCOPES,
     SEVERITIES,
     Rule,
     RuleError,
@@ -35,7 +36,7 @@ COMPARISONS = ("at_least", "above", "below", "at_most")
 """Keys of a test: exactly one of these has the level."""
 LONGEST_WORD = 9
 """Characters that the table of servers has for a word."""
-SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
+SCOPES = (*SAMPLED_SCOPES, "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples needed by a rule with `hold = "at once"`."""
 

@@ -34,6 +34,8 @@ RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
 
 They judge recorded rows of an engine or a GPU, answers of the server, or steps of an engine.
 """
+SAMPLED_SCOPES = ("engine", "server")
+"""Scopes of rules that judge stats lines: of one engine, or of all together."""
 RULE_FILE = os.path.join(os.path.dirname(__file__), "rules.toml")
 
 

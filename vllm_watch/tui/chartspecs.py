@@ -8,7 +8,7 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.figures import duration
 from vllm_watch.core.startup import serving_at, starting_at
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import shown_rises
+from vllm_watch.health.alertfindings import begun_at, shown_rises
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.health.spans import AlertSpan
@@ -37,7 +37,7 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
     spans = [span for span in monitor.spans(server) if span.fired <= end and _reaches(span, start)]
     found += [
         Mark(
-            span.since if at == span.fired else at,
+            begun_at(span, spans, at),
             severity,
             GLYPHS[severity],
             _word(worst, severity),

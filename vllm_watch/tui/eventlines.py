@@ -14,7 +14,7 @@ from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import HTTP_ERRORS, KeptEvent, Run
 from vllm_watch.core.startup import is_engine_ready, working_at
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import alert_title, over_words, shown_rises
+from vllm_watch.health.alertfindings import alert_title, begun_at, over_words, shown_rises
 from vllm_watch.health.answeralerts import SCOPE
 from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
@@ -75,7 +75,7 @@ def _stopped(fields: Mapping[str, FieldValue]) -> str:
 
 _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event], str]]] = {
     "version": ("◐", "note", lambda f, _: f"vLLM {f.get('version', '')} starts"),
-    "phase": ("◐", "muted", lambda f, _: f"{f.get('phase', 'starting')} …"),
+    "phase": ("◐", "muted", lambda f, _: str(f.get("phase", "starting"))),
     "server_up": ("●", "good", lambda f, _: f"up at {f.get('address', '')}"),
     "no_stats": ("?", "note", lambda _f, e: "stats lines are switched off"),
     "spike": ("•", "note", lambda f, _: f"paused to compile {f.get('kernel', '')}"),
@@ -221,8 +221,8 @@ def _lines_of(case: Case, name: str, until: float, limit: int) -> Iterator[Event
             if span.rule.scope == SCOPE:
                 title += f" in {case.settings.health.http_seconds / 60:g} min"
                 part = "alert"
-            since = span.since if at == span.fired else at
-            yield EventLine(since, GLYPHS[severity], severity, name, title, part=part)
+            begun = begun_at(span, spans, at)
+            yield EventLine(begun, GLYPHS[severity], severity, name, title, part=part)
         for worst in {id(step[2]): step[2] for step in steps}.values():
             if worst.until is not None and worst.until <= until:
                 text, good = over_words(case, worst, spans)

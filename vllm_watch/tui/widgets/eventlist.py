@@ -47,7 +47,7 @@ class EventList(Framed):
             line.append(f"{event.server} ", style="bold")
             begun, style = line.cell_len, palette["muted"] if event.role == "muted" else ""
             most = 2 if event.part == "end" and height > LEAST_ROWS else 1 + min(free, 2)
-            text, *rest = wrapped(event.text, width - begun, most)
+            text, *rest = wrapped(event.text, width - begun - 1, most)
             free = max(0, free - len(rest))
             line.append(text, style=style)
             lines += [line, *(Text(" " * begun + more, style=style) for more in rest)]
