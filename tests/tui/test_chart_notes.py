@@ -8,6 +8,7 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
+from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.charts import ChartSpec, Line, Mark, Zone, draw_panel
 from vllm_watch.tui.charts.panel import plot_place
 
@@ -73,6 +74,26 @@ def test_a_word_without_room_after_its_mark_stands_before_it() -> None:
     full = Mark(at("08:54:02"), "critical", "✖", "KV full")
     few = Mark(at("08:53:34"), "warning", "▲", "few hits")
     assert " few hits▲       ✖KV full " in drawn(full, few)[-2]
+
+
+def test_a_word_never_covers_zero_of_the_scale() -> None:
+    """With an odd number of rows, zero is in the last one, with an even one below it."""
+    few = Mark(START + 16, "warning", "▲", "few hits")
+    full = Mark(START + 42, "critical", "✖", "KV full")
+    *_, last, words, _ = drawn(few, full, width=44, height=12)
+    assert last.startswith("│   0 ")
+    assert words.startswith("│few hits▲    ✖KV full "), "left of the plot there is nothing else"
+    *_, words, _ = drawn(few, full, width=44, height=13)
+    assert words.startswith("│   0    ▲    ✖KV full ")
+
+
+def test_a_time_without_room_has_its_tick() -> None:
+    for width in range(30, 120):
+        rule = drawn(width=width)[-1]
+        left, columns = plot_place(width)
+        for tick in clock_ticks(START, START + 180, columns, UTC):
+            place = left + min(columns - 1, int((tick.time - START) / 180 * columns))
+            assert rule[place] == "┴", (width, tick.label)
 
 
 def test_a_start_up_is_a_bracket_with_its_words() -> None:

@@ -88,7 +88,7 @@ def test_the_charts_and_their_lines() -> None:
     assert drawn.index(named) in range(4, 8), "the word stands in the band: 30 to 70 of 100"
     assert [level for level, _ in specs["kv"].heat] == pytest.approx([0, 30, 80, 95])
     assert specs["kv"].heat[2][0] > 80, "the rule says above 80 %, the legend as well"
-    assert " ■<30 ■30–70 ■>80 ■≥95 ─" in drawn[0], "all colours are explained"
+    assert " ■<30 ■30–80 ■>80 ■≥95 ─" in drawn[0], "all colours are explained"
     assert specs["requests"].limits == (), "at most 63 run: 512 is far out of their reach"
     assert [limit.value for limit in specs["prefix"].limits] == [60]
     assert max(value or 0 for value in specs["kv"].lines[0].values) == 100

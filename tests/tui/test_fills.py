@@ -100,6 +100,22 @@ def test_a_gap_is_empty_and_a_spike_is_seen_above_the_mean() -> None:
     assert inks(canvas, 1) == [faint] * 3 + [PALETTE["primary"].lower()]
 
 
+def test_a_known_zero_beside_a_value_is_no_gap() -> None:
+    canvas = Canvas(2, 2)
+    heights = [*flat(0.0, 50.0), None, *flat(50.0)]
+    fill(Area(canvas, PALETTE, 0, 1, 2), heights, 100.0, lambda _: "primary")
+    assert cells(canvas)[1] == "⣸⢸", "one dot of four; nothing where nothing is known"
+
+
+def test_the_end_of_a_scale_is_beside_its_label() -> None:
+    """Its label is in the first row, so its end is in the middle of that row: two dots of four."""
+    full = drawn_lines(panel("area", [100.0] * 31, y_max=100.0), 60)
+    assert full[1].startswith("│ 100 ⣤")
+    assert full[2][6] == "⣿"
+    mirror = drawn_lines(panel("mirror", [100.0] * 31, even=True, y_max=100.0), 60)
+    assert mirror[1].startswith("│ 100 ⣤")
+
+
 def test_what_hangs_grows_downwards() -> None:
     canvas = Canvas(1, 3)
     area = Area(canvas, PALETTE, 0, 0, 3, hangs=True)
@@ -120,7 +136,13 @@ def test_waiting_is_stacked_on_running() -> None:
         Area(canvas, PALETTE, 0, 3, 4), [dotted(12.5), dotted(12.5)], 100.0, ("primary", "warning")
     )
     assert cells(canvas)[3] == "⣤"
+    few = Canvas(1, 4)
+    stack(Area(few, PALETTE, 0, 3, 4), [dotted(6.25), dotted(31.25)], 100.0, ("primary", "warning"))
+    assert cells(few) == [" ", " ", "⣤", "⣿"], "the upper one has dots of its own"
     under = mixed(PALETTE["warning"], PALETTE["background"], UNDER)
+    (low,) = few.strips()[3]
+    assert low.style is not None
+    assert low.style.bgcolor is None or low.style.bgcolor.name != under
     (cell,) = canvas.strips()[3]
     assert cell.style is not None
     assert cell.style.bgcolor is not None

@@ -24,7 +24,7 @@ from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.widgets import pane as pane_module
 from vllm_watch.tui.widgets.bars import kv_bar, progress_bar
 from vllm_watch.tui.widgets.card import Card
-from vllm_watch.tui.widgets.chartpane import ChartPane
+from vllm_watch.tui.widgets.chartpane import OWN_WORDS, ChartPane
 from vllm_watch.tui.widgets.columns import _around_words
 from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.findings import Findings
@@ -360,3 +360,21 @@ def test_the_edge_of_the_charts_in_the_head_cuts_no_time() -> None:
         15,
         21,
     ]
+
+
+def test_a_high_chart_below_another_has_its_own_words(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    for height, has in ((OWN_WORDS - 1, False), (OWN_WORDS, True)):
+        pane = ChartPane("requests")
+        pane.worded = False
+        assert ("✖KV full" in plain(draw, pane, views["dead and busy"], (80, height))) == has
+
+
+def test_both_halves_of_a_mirror_say_that_their_scales_differ(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    lines = plain(draw, ChartPane("throughput"), views["critical"], (60, 12)).split("\n")
+    (middle,) = [line for line in lines if line[1:5] == "   0"]
+    assert "─ each on its own scale ─" in middle
+    assert "own scale" not in lines[0]

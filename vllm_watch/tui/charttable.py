@@ -30,6 +30,7 @@ from vllm_watch.tui.chartsources import (
 _ANSWERED, _HALF = 0.8, 0.5
 """Share of the answers in their chart with errors, if they are more than these, and if not."""
 _OWN_SCALES = "each on its own scale|own scales"
+_HTTP_SCALES = "req/s, each on its own scale|req/s, own scales"
 _TOPS = (25.0, 50.0)
 """Ends of a percentage scale if only its lower part is used: this avoids empty rows."""
 
@@ -94,20 +95,15 @@ def _kv(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
 
 def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
     """Return the legend of the KV cache's colours, the longest form first."""
-    low, healthy, high, full = (
+    low, high, full = (
         f"{level * 100:.0f}"
-        for level in (
-            health.kv_cache_low,
-            health.kv_cache_healthy_high,
-            health.kv_cache_high,
-            health.kv_cache_critical,
-        )
+        for level in (health.kv_cache_low, health.kv_cache_high, health.kv_cache_critical)
     )
-    named = (f"<{low} room", f"{low}–{healthy} healthy", f">{high} high", f"≥{full} full")
-    short = (f"<{low}", f"{low}–{healthy}", f">{high}", f"≥{full}")
+    short = (f"<{low}", f"{low}–{high}", f">{high}", f"≥{full}")
+    words = ("room", "fine", "high", "full")
+    named = tuple(f"{levels} {word}" for levels, word in zip(short, words, strict=True))
     roles = ("low", "good", "warning", "critical")
-    both = [tuple(zip(words, roles, strict=True)) for words in (named, short)]
-    return (*both, both[0][1:2])
+    return tuple(tuple(zip(texts, roles, strict=True)) for texts in (named, short))
 
 
 def _requests(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
@@ -131,7 +127,7 @@ def _http(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     good, bad = spec.lines
     if any(bad.values):
         most, least = (max(filter(None, line.values), default=0.0) for line in (bad, good))
-        return replace(spec, upper=_HALF if most > least else _ANSWERED, note=_OWN_SCALES)
+        return replace(spec, upper=_HALF if most > least else _ANSWERED, note=_HTTP_SCALES)
     line = replace(good, name="", marker="fill")
     return replace(spec, kind="area", lines=(line,), note="no errors")
 

@@ -57,6 +57,8 @@ def fill_dots(
         spike = max(left.high, right.high)
         colour = area.palette.get(role_of(spike), "")
         heads = _dots(left.mean, unit, most), _dots(right.mean, unit, most)
+        if one and other and any(heads):  # a known zero is not a gap
+            heads = max(1, heads[0]), max(1, heads[1])
         if spike * unit > max(heads) + HIGH:
             highs = _dots(left.high, unit, most), _dots(right.high, unit, most)
             for above in range(max(heads) // HIGH, -(-max(highs) // HIGH)):
@@ -88,7 +90,7 @@ def stack_dots(
             _zero(area, column, area.palette.get("zero", ""))
         for index in range(len(inks) - 1):  # two series meet between cells: no gap, no mixture
             whole = HIGH * max(1, round(max(heads[index]) / HIGH))
-            if heads[index] != (0, 0) and max(heads[-1]) >= whole + HIGH:
+            if heads[index] != (0, 0) and max(heads[-1]) > whole:
                 one, other = (
                     whole if total >= whole else head
                     for head, total in zip(heads[index], heads[-1], strict=True)

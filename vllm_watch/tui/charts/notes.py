@@ -41,7 +41,8 @@ def write_notes(
 ) -> None:
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word stands directly after its mark, or before it, also below the scale. A space separates
+    A word stands directly after its mark, or before it, also below a scale without a label there.
+    A space separates
     it from other marks and words. The worst marks get their words first; a mark between them may
     have none.
     """
@@ -54,9 +55,9 @@ def write_notes(
             sides = (place, mark.glyph + mark.word), (place - cells, mark.word + mark.glyph)
             for first, text in (*sides, (place, mark.glyph)):
                 last = first + cell_len(text)
+                if first <= 0 and not canvas.free(row, 1, left - 1):  # zero of the scale is there
+                    continue
                 if first > -left and last <= columns and all(free[max(0, first - 1) : last + 1]):
-                    if first <= 0:  # in place of a label of the scale
-                        canvas.write(row, 1, " " * (left + first - 1))
                     canvas.write(row, left + first, text, palette.get(role, ""))
                     free[max(0, first) : last] = [False] * (last - max(0, first))
                     break
@@ -74,9 +75,12 @@ def write_clock(
     *,
     marked: bool,
 ) -> None:
-    """Write round times into the lower rule, each beside its tick; `marked`: the marks as well."""
+    """Write round times into the lower rule, each beside its tick; `marked`: the marks as well.
+
+    A time without room has only its tick.
+    """
     bottom, ink = canvas.height - 1, palette.get("muted", "")
-    free = [True] * columns
+    free = [True] * (columns + 1)  # a time may go up to the corner
     for place, mark in _placed(spec, columns) if marked else ():
         canvas.put(bottom, left + place, mark.glyph, palette.get(mark.role, ""))
         free[place] = False
@@ -92,11 +96,15 @@ def write_clock(
                     canvas.put(bottom, left + at, TICK, ink)
                     free[at] = False
                 if begin > at:  # a blank parts it from the rule on the side away from its tick
-                    canvas.write(bottom, left + begin, f"{tick.label} ", ink)
+                    blank = " " if begin + cells < len(free) else ""
+                    canvas.write(bottom, left + begin, tick.label + blank, ink)
                 else:
                     canvas.write(bottom, left + begin - 1, f" {tick.label}", ink)
                 free[begin : begin + cells] = [False] * cells
                 break
+        else:
+            if free[at]:  # there is room for the tick alone
+                canvas.put(bottom, left + at, TICK, ink)
 
 
 def _is_free(free: list[bool], begin: int, cells: int, own: int) -> bool:

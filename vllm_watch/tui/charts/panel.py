@@ -19,6 +19,7 @@ from vllm_watch.tui.charts.plot import (
     draw_band_label,
     draw_limits,
     draw_mark_lines,
+    rim,
 )
 from vllm_watch.tui.charts.sampled import levels
 from vllm_watch.tui.charts.shades import MONO, SMOOTH
@@ -171,7 +172,7 @@ def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]
             for words, role in legend:
                 pieces += [("■", palette.get(role, "")), (f"{words} ", muted)]
             yield pieces
-    for words in spec.note.split("|") if spec.note else ():
+    for words in spec.note.split("|") if spec.note and spec.kind != "mirror" else ():
         yield [(f" {words} ", muted)]
 
 
@@ -192,7 +193,12 @@ def _zone_label(plot: Plot, zone: Zone, first: int, room: int) -> None:
     words = next((each for each in zone.label.split("|") if cell_len(each) + 2 <= room), "")
     column = plot.left + first + (room - cell_len(words)) // 2
     ink = plot.palette.get("note", "")
-    plot.canvas.write(1 + plot.rows // 2, column, words.replace(" ", HOLD), ink)
+    plot.canvas.write(1 + plot.rows // 2, column, _held(words), ink)
+
+
+def _held(words: str) -> str:
+    """Return words that nothing is drawn into."""
+    return words.replace(" ", HOLD)
 
 
 def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
@@ -203,10 +209,14 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     ends = _ends(spec, plot.columns, tops)
     for column in range(plot.columns):
         plot.canvas.put(1 + upper, plot.left + column, "─", palette.get("rule", ""))
+    words = next((each for each in spec.note.split("|") if cell_len(each) + 4 <= plot.columns), "")
+    if words:
+        place = plot.left + plot.columns - cell_len(words) - 3
+        plot.canvas.write(1 + upper, place, _held(f" {words} "), palette.get("muted", ""))
     up, down = spec.lines[0], spec.lines[1]
-    fill(plot.area(upper - 1, upper), plot.levels(0), ends[0], lambda _: up.role)
-    hanging = plot.area(upper + 1, lower, hangs=True)
-    fill(hanging, plot.levels(1), ends[1], lambda _: down.role, weight=1)
+    fill(plot.area(upper - 1, upper), plot.levels(0), rim(ends[0], upper), lambda _: up.role)
+    hanging, deepest = plot.area(upper + 1, lower, hangs=True), rim(ends[1], lower)
+    fill(hanging, plot.levels(1), deepest, lambda _: down.role, weight=1)
     _label(plot, upper, "0")
     for row, line, end in (0, up, ends[0]), (upper + lower, down, ends[1]):
         ink = palette.get(line.role, "")
@@ -217,21 +227,21 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
 
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
     top = _ends(plot.spec, plot.columns, tops)[0]
-    area = plot.area(plot.rows - 1, plot.rows)
+    area, edge = plot.area(plot.rows - 1, plot.rows), rim(top, plot.rows)
     lines = plot.spec.lines
-    stack(area, [plot.levels(n) for n in range(len(lines))], top, [line.role for line in lines])
-    draw_limits(plot, top)
+    stack(area, [plot.levels(n) for n in range(len(lines))], edge, [line.role for line in lines])
+    draw_limits(plot, edge)
     _scale(plot, top)
 
 
 def _area(plot: Plot, tops: tuple[float, ...]) -> None:
     spec = plot.spec
     top = _ends(spec, plot.columns, tops)[0]
-    area = plot.area(plot.rows - 1, plot.rows)
-    fill(area, plot.levels(0), top, lambda value: spec.role(spec.lines[0], value))
-    draw_band(plot, top)
-    draw_band_label(plot, top)
-    draw_limits(plot, top)
+    area, edge = plot.area(plot.rows - 1, plot.rows), rim(top, plot.rows)
+    fill(area, plot.levels(0), edge, lambda value: spec.role(spec.lines[0], value))
+    draw_band(plot, edge)
+    draw_band_label(plot, edge)
+    draw_limits(plot, edge)
     _scale(plot, top)
 
 

@@ -69,6 +69,14 @@ class Plot:
         return Area(self.canvas, self.palette, self.left, 1 + base, rows, hangs)
 
 
+def rim(top: float, rows: int) -> float:
+    """Return the value at the outer edge of a scale of so many rows.
+
+    The end of the scale is in the middle of its outermost row, beside its label.
+    """
+    return top * rows / max(0.5, rows - 0.5)
+
+
 def row_of(plot: Plot, value: float, top: float) -> int:
     """Return the row of the plot, counted from its top, in which a value lies."""
     return plot.rows - 1 - min(plot.rows - 1, int(value / top * plot.rows - 1e-9))
@@ -94,13 +102,19 @@ def _dashes(plot: Plot, row: int, columns: int, ink: str) -> None:
 
 
 def draw_band_label(plot: Plot, top: float) -> None:
-    """Write the name of the band into it, where nothing is filled: left, right or middle."""
+    """Write the name of the band into it, where nothing is filled: left, right or middle.
+
+    If there is no room for it, it stands on the upper edge.
+    """
     band, tint = plot.spec.band, plot.palette.get("band", "")
     if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
     low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
     rows = (plot.rows - above for above in range(high // EIGHTHS - 1, -(-low // EIGHTHS) - 1, -1))
-    write_free(plot, rows, (band.label,), columns=judged_columns(plot))
+    columns = judged_columns(plot)
+    if not write_free(plot, rows, (band.label,), columns=columns):
+        edge, texts = 1 + row_of(plot, band.high, top), (f"{band.label} up to {band.high:.0f}",)
+        write_free(plot, (edge,), texts, columns=columns, over="╌")
 
 
 def judged_columns(plot: Plot) -> int:

@@ -223,14 +223,16 @@ def _title(
         beside = marker in ("↑", "↓") and len(form.gap) == 1
         if name:
             pieces.append((f" {name}" if marker and not beside else name, muted))
-        alone = at_end and len(entries) == 1  # nothing after it could move
-        if value := entry.text("plain" if alone and form.values == "padded" else form.values):
+        last = at_end and index == len(entries) - 1  # only the unit follows it
+        if value := entry.text("plain" if last and form.values == "padded" else form.values):
             close = name or (entry.marker and not form.names)
             pieces.append(("" if beside and not name else " " if close else form.gap, muted))
             pieces.append((f"{ABOUT}{value}" if spec.estimated else value, entry.value_ink))
     in_title = spec.unit in title.split()
     if spec.unit and at_end and form.values and not in_title and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
+    if at_end and len(entries) > 1 and form.values == "padded":  # the same form for all its values
+        pieces.append((" " * (entries[-1].slot - len(entries[-1].value)), ""))
     return pieces
 
 

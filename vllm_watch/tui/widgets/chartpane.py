@@ -10,6 +10,7 @@ from textual.strip import Strip
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.tui.charts import ChartSpec, draw_panel, scale_tops
+from vllm_watch.tui.charts.notes import has_notes
 from vllm_watch.tui.charts.panel import plot_place
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, Zoomed, time_at
 from vllm_watch.tui.screenview import ScreenView
@@ -17,6 +18,8 @@ from vllm_watch.tui.widgets.pane import TimedPane
 
 SHRINK = 0.45
 """A scale is kept until its data needs less than this share of it."""
+OWN_WORDS = 12
+"""From this height on a chart has words for its marks even if the chart above it has them."""
 DRAG_CELLS = 2
 """Dragging at least this far marks a stretch of time."""
 
@@ -37,7 +40,7 @@ class ChartPane(TimedPane):
         super().__init__(id=id, classes="chart")
         self._chart = chart
         self.worded = True
-        """Whether its marks have words; otherwise the chart above it in its column has them."""
+        """Whether its marks have words at any height: there is no chart above it in its column."""
         self._whose: object = None
         self._ends: tuple[float, ...] = ()
         """The ends of the scales as drawn, and their server."""
@@ -60,8 +63,9 @@ class ChartPane(TimedPane):
             titles = spec.title.split("|")
             forms = [*(f"{each}{named}" for each in titles), titles[-1]]
             spec = replace(spec, title="|".join(forms))
-        if not self.worded:
-            spec = replace(spec, marks=tuple(replace(mark, word="") for mark in spec.marks))
+        if not self.worded and height < OWN_WORDS:
+            silent = replace(spec, marks=tuple(replace(mark, word="") for mark in spec.marks))
+            spec = spec if has_notes(silent) else silent  # a start-up needs their row anyway
         tops = self._tops(spec, view, width)
         return draw_panel(spec, width, height, palette, view.tz, tops=tops).strips()
 
