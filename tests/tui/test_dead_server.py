@@ -116,7 +116,7 @@ CHANGE = "--gpu-memory-utilization 0.15 → 0.90 if the GPU is free"
         ),
         (140, f": engine core exited; KV full before → read error (x), then {CHANGE}"),
         (120, f", KV full before → read error (x), then {CHANGE}"),
-        (80, ", KV full before → read error (x), then more GPU memory"),
+        (80, ", KV full before → read error (x); more KV cache may help"),
         (60, ", KV full before → read its error (x)"),
         (40, " → read error (x)"),
     ],

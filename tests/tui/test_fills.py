@@ -394,9 +394,11 @@ def test_a_ribbon_has_no_dots_without_their_word() -> None:
     starting, busy, dead = Step(None, "starting"), Step(5.0, "busy"), Step(None, "dead")
     text = ribbon_text([*[starting] * 14, *[busy] * 3, *[dead] * 5], PALETTE).plain
     assert text == "⋅⋅ starting ⋅⋅▇▇▇ dead"
+    silent = Step(None, "silent")
+    text = ribbon_text([*[starting] * 14, *[silent] * 6, *[busy] * 3], PALETTE).plain
+    assert text == "⋅⋅ starting ⋅ ready ▇▇▇", "it touches neither side"
     assert ribbon_text([dead] * 9, PALETTE).plain == "· dead ··"
     assert ribbon_text([*[starting] * 6, *[dead] * 4], PALETTE).plain == "◐     ✖   ", "shapes"
-    silent = Step(None, "silent")
     text = ribbon_text([*[starting] * 6, *[silent] * 8, *[busy] * 3, *[silent] * 8], PALETTE).plain
     assert text == "◐      ready  ▇▇▇        ", "what follows a start-up is known, a gap is not"
     canvas = Canvas(14, 3)

@@ -56,7 +56,7 @@ def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: S
     assert third == f"  2 {MEMORY}", "the order of the steps"
     assert fourth == "    if nothing else uses this GPU", "no flag without its condition"
     roomy = lines(dead, 40, 5)
-    assert roomy[2] == " ✖ :8003 before: KV cache full for 62 s"
+    assert roomy[2] == " ✖ :8003 perhaps why: KV full for 62 s"
     assert roomy[3:] == [f"  → {MEMORY}", "    if nothing else uses this GPU"]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,9 @@ from textual.geometry import Size
 from tests.logs import at, read
 from tests.tui.screens import SETTINGS, monitor_from, monitor_of, view_at
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.figures import clock
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charttable import CHART_NAMES
 from vllm_watch.tui.palette import THEME, roles_of
 from vllm_watch.tui.screenview import Choices, ScreenView
@@ -129,7 +132,7 @@ def test_the_glance_says_it_all(draw: Draw, views: dict[str, ScreenView]) -> Non
     line = plain(draw, Glance(), views["critical"], (140, 1))
     assert "✖ 1 critical" in line
     assert "1.2k tok/s" in line
-    assert line.rstrip().endswith("REPLAY ×20 08:51:41 UTC")
+    assert re.search(r"  REPLAY ×20 ━+ 08:51:41 UTC $", line), "its bar is between mode and time"
     assert "08:51:41" in plain(draw, Glance(), views["critical"], (40, 1))
 
 
@@ -339,27 +342,38 @@ def test_a_narrow_glance_keeps_its_figures_whole(draw: Draw, views: dict[str, Sc
 def test_a_small_terminal_names_the_only_server_and_its_zone(
     draw: Draw, views: dict[str, ScreenView]
 ) -> None:
-    """There, no other line has its model."""
+    """There, no other line has its model. A paused replay is not mistaken for a paused screen."""
     alone = next(view for view in views.values() if view.alone)
-    model = alone.servers[0].model
-    for mode, told in ("LIVE", "LIVE"), ("REPLAY PAUSED", "PAUSED"):
-        text = draw(Glance(), replace(alone, mode=mode), (40, 1)).plain
-        assert text.split()[1:] == [model, told, f"{text.split()[-1]}"]
-        assert text.endswith("Z")
+    model, time = alone.servers[0].model, clock(alone.moment, alone.tz)
+    for width, mode, told in (
+        (40, "LIVE", f"LIVE {time} UTC"),
+        (40, "PAUSED", f"PAUSED {time}Z"),
+        (40, "REPLAY PAUSED", f"REPLAY ┃┃ {time}"),
+        (40, "REPLAY ×20", f"×20 {time} UTC"),
+        (48, "REPLAY PAUSED", f"REPLAY PAUSED {time} UTC"),
+    ):
+        text = draw(Glance(), replace(alone, mode=mode), (width, 1)).plain
+        assert text.split(maxsplit=2)[1:] == [model, told]
     assert model not in draw(Glance(), alone, (80, 1)).plain
 
 
-def test_the_edge_of_the_charts_in_the_head_cuts_no_time() -> None:
-    axis = "   ╷08:54      08:56╷ "
-    assert [_around_words(axis, edge) for edge in (2, 3, 5, 8, 9, 17, 21)] == [
-        2,
-        3,
-        3,
-        3,
-        9,
-        15,
-        21,
-    ]
+def test_a_start_up_has_its_time_in_large_figures(draw: Draw, views: dict[str, ScreenView]) -> None:
+    """The log begins at 08:49:13, seven seconds before; its first phase is the launch."""
+    lines = plain(draw, Hero(SETTINGS.health), views["starting"], (120, 8)).split("\n")
+    assert lines[1].strip() == "STARTING FOR"
+    assert lines[2].startswith(f" {big_text('7 s')[0]}")
+    assert " launching " in lines[3]
+    assert lines[5].startswith(" OVER TIME  state ")
+
+
+def test_figures_stand_apart_where_there_is_room(draw: Draw, views: dict[str, ScreenView]) -> None:
+    view = views["critical"]
+    places = []
+    for width in (120, 200):
+        _, labels, *_, axis, _, _ = plain(draw, Hero(SETTINGS.health), view, (width, 8)).split("\n")
+        assert axis.startswith(" OVER TIME  state, tok/s up to 2.0k  ")
+        places.append(labels.index("PER TOKEN"))
+    assert places[1] > places[0] + 30, "they take the width of the screen"
 
 
 def test_a_high_chart_below_another_has_its_own_words(
@@ -378,3 +392,16 @@ def test_both_halves_of_a_mirror_say_that_their_scales_differ(
     (middle,) = [line for line in lines if line[1:5] == "   0"]
     assert "─ each on its own scale ─" in middle
     assert "own scale" not in lines[0]
+
+
+def test_the_edge_of_the_charts_in_the_head_cuts_no_time() -> None:
+    axis = "   ╷08:54      08:56╷ "
+    assert [_around_words(axis, edge) for edge in (2, 3, 5, 8, 9, 17, 21)] == [
+        2,
+        3,
+        3,
+        3,
+        9,
+        15,
+        21,
+    ]

@@ -27,7 +27,7 @@ _ASK = (
 )
 """The steps after an end without a message: the log has no error to read."""
 _ASKED = "ask why, then "
-_MORE_MEMORY = "more GPU memory"
+_MORE_CACHE = "; more KV cache may help"
 """The next step without its flag, which is shown elsewhere with its condition."""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 
@@ -70,7 +70,7 @@ def death_lines(
     lines = [(words, step) for words in told for step in _whole(advised, first, brief_first)]
     lines += [(words, step) for words in brief for step in _whole(bare, first, brief_first)]
     if takes_gpu(before.remedy):
-        lines += [(words, brief_first + _MORE_MEMORY) for words in told]
+        lines += [(words, brief_first.partition(",")[0] + _MORE_CACHE) for words in told]
     lines += [(words, step) for words in told for step in first]
     only = [step.partition(",")[0] for step in (*first, brief_first)]
     lines += [(words, step) for words in (*brief, head, who) for step in only]

@@ -86,8 +86,11 @@ def _words(steps: Sequence[Step]) -> dict[int, tuple[str, str]]:
             continue
         word, shape, role = _WORDS[known]
         room = len(places)
-        forms = (f" {word} ", f" {word}", shape.ljust(room))
+        dotted = bool(places[0]) and steps[places[0] - 1].rate is None
+        forms = (f" {word} ", f"{word} " if dotted else f" {word}", shape.ljust(room))
         text = next(form for form in forms if len(form) <= room)
+        if text == f"{word} ":  # a blank in place of the last dot before it
+            found.setdefault(places[0] - 1, (" ", role))
         signs = enumerate(text, places[0] + (room - len(text)) // 2)
         found |= {place: (sign, role) for place, sign in signs}
     return found

@@ -296,9 +296,9 @@ def _title(
     if not wordy and _is_unproved(item):
         length = how_long(finding, state.since)
         lasted = f" for {length}" if length else ""
-        ends = (f"{lasted}, {state.perhaps_why}", lasted, "")
         names = (fault_name(finding), finding.word)
-        heads = [f"before: {name}{end}" for end in ends for name in names]
+        heads = [f"before: {name}{lasted}, {state.perhaps_why}" for name in names]
+        heads += [f"perhaps why: {name}{end}" for end in (lasted, "") for name in names]
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")

@@ -24,6 +24,8 @@ SHAPE_ROLES = {
 }
 """Shape of a state to the role of its colour, which repeats the shape's meaning."""
 
+PAUSED = "┃┃"
+"""Says `PAUSED` where there is no room for the word."""
 _WORDY = 100
 _NAMED = 58
 
@@ -57,12 +59,13 @@ class Glance(Pane):
     ) -> list[Text]:
         """Return the one line."""
         if (named := self._named(view, width, palette)) is not None:
-            for mode in (view.mode, view.mode.removeprefix("REPLAY ")):
+            replay, _, how = view.mode.rpartition(" ")
+            short = f"{replay} {PAUSED}" if replay and how == "PAUSED" else how
+            for mode in (view.mode, short):
                 right = self._right(view, mode, width, palette)
                 if named.cell_len + right.cell_len < width:
                     return [self._zoned(view, named, right, width, palette)]
         right = self._right(view, view.mode, width, palette)
-        self._bar_from_right = right.cell_len
         rate = self._rate(view, width, palette)
         left = self._counts(view, width, palette, worded=True)
         beside_it = 0 if view.alone else rate.cell_len  # its own row has its rate
@@ -105,28 +108,29 @@ class Glance(Pane):
     def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
         right = Text()
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
-        cells = replay_bar_cells(width)
-        if view.replayed is not None and cells:
-            done = round(view.replayed * cells)
-            right.append("━" * done, style=palette["note"])
-            right.append("━" * (cells - done), style=palette["faint"])
-            right.append("  ")
         if view.reading:
             words = view.reading if width >= _NAMED else view.reading.rpartition("past ")[2]
             right.append(f"{words}  ", style=palette["note"])
         right.append(mode, style=f"bold {palette[role]}")
+        cells, begin = replay_bar_cells(width), right.cell_len + 1
+        if view.replayed is not None and cells:
+            done = round(view.replayed * cells)
+            right.append(f" {'━' * done}", style=palette["note"])
+            right.append("━" * (cells - done), style=palette["faint"])
         ends = ", ends" if mode == "SAVED" and width >= _NAMED else ""
         right.append(f"{ends} {clock(view.moment, view.tz)}", style="bold")
         if width >= _NAMED:
             right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])
+        self._bar_from_right = right.cell_len - begin
         return right
 
     @staticmethod
     def _zoned(
         view: ScreenView, left: Text, right: Text, width: int, palette: dict[str, str]
     ) -> Text:
-        """Return both texts on a line; a small terminal has the zone only if it is UTC."""
-        small = width < _NAMED and left.cell_len + right.cell_len + 1 < width
-        if small and zone_name(view.moment, view.tz) == "UTC":
-            right.append("Z", style=palette["muted"])
+        """Return both texts on a line; a small terminal has the zone if there is room."""
+        zone = zone_name(view.moment, view.tz)
+        names = [f" {zone}", *(["Z"] if zone == "UTC" else [])] if width < _NAMED else []
+        room = width - left.cell_len - right.cell_len - 1
+        right.append(next((name for name in names if len(name) <= room), ""), palette["muted"])
         return beside(left, right, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from itertools import accumulate
 
 from rich.text import Text
 from textual import events
@@ -28,12 +29,14 @@ from vllm_watch.tui.widgets.columns import WORDY_STATES, time_axis
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import TimedPane, beside, strip_of
-from vllm_watch.tui.widgets.rowwords import state_words
+from vllm_watch.tui.widgets.rowwords import past_words, phase_words, state_words
 
-LABEL_CELLS = len("OVER TIME  up to 99.9k tok/s  ")
+LABEL_CELLS = len("OVER TIME  state, tok/s up to 99.9k  ")
 """Cells of the label of a ribbon: its scale changes with time, the place of the times does not."""
-_GAP = 4
-"""Cells between two figures."""
+_GAP, _WIDEST_GAP = 4, 14
+"""Cells between two figures, and the most where there is room."""
+_TIME_CELLS = len(big_text("88 m 88 s")[0])
+"""Cells for the time that a start-up has taken: what is beside it keeps its place."""
 
 
 class Figure(NamedTuple):
@@ -137,18 +140,16 @@ class Hero(TimedPane, can_focus=True):
     ) -> list[Text]:
         """Return the large figures, as many as have room, with their labels above."""
         if row.last == Values() and row.requests is None:
-            blank = Text("", end="")
-            words = Text("   ", end="")
-            words += state_words(view, row, width - 4, palette)
-            return [blank, blank, words, blank]
+            return _without_figures(view, row, width, palette)
         if row.state.name in OVER:
             return self._last_figures(view, row, width, palette)
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
-        for figure in self._shown(view, row):
-            digits = big_text(figure.value)
-            cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
-            if lines[0].cell_len + cells > width:
-                break
+        known = [(figure, big_text(figure.value)) for figure in self._shown(view, row)]
+        needed = [
+            max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
+            for figure, digits in known
+        ]
+        for (figure, digits), cells in zip(known, _spread(needed, width), strict=False):
             past = row.state.name == "idle" and figure.unit == "tok/s"
             ink = palette["muted" if past and figure.role != "critical" else figure.role]
             lines[0].append(figure.label.ljust(cells), style=palette["muted"])
@@ -170,11 +171,10 @@ class Hero(TimedPane, can_focus=True):
             line.append(f"{part}    ", style=palette[role])
         known = "" if row.age is None else f" at {figures.clock(row.moment - row.age, view.tz)}"
         lines[1].append(f"its last figures{known}", style=palette["muted"])
-        for figure in self._shown(view, row):
-            value = f"{figure.value} {figure.unit}".strip()
-            cells = max(len(figure.label), len(value)) + _GAP
-            if lines[2].cell_len + cells > width:
-                break
+        shown = [(each, f"{each.value} {each.unit}".strip()) for each in self._shown(view, row)]
+        needed = [max(len(figure.label), len(value)) + _GAP for figure, value in shown]
+        room = width - lines[2].cell_len
+        for (figure, value), cells in zip(shown, _spread(needed, room), strict=False):
             lines[2].append(figure.label.ljust(cells), style=palette["muted"])
             loud = figure.role if figure.role in ("warning", "critical") else "text"
             lines[3].append(value.ljust(cells), style=palette[loud])
@@ -214,14 +214,37 @@ class Hero(TimedPane, can_focus=True):
             times = time_axis(view.drawings.window, width - 2, view.tz)
             if width >= LARGE:
                 top = max((step.rate for step in steps if step.rate), default=0.0)
-                label = "OVER TIME  " + (f"up to {figures.short_rate(top)} tok/s" if top else "")
-                label = label.ljust(LABEL_CELLS if top else 0)
+                scale = f", tok/s up to {figures.short_rate(top)}" if top else ""
+                label = f"OVER TIME  state{scale}".ljust(LABEL_CELLS if top else 0)
                 first = times.find("╷", len(label))
                 times = label + " " * (first - len(label)) + times[first:] if first > 0 else label
             canvas.write(0, 1, times, palette["muted"])
         cursor = view.drawings.cursor_step(width - 2)
         draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette, cursor)
         return canvas.strips()
+
+
+def _spread(needed: list[int], room: int) -> list[int]:
+    """Return the cells of figures that need so many: as many as fit, further apart if they can."""
+    sums = accumulate(needed)
+    fitting = [cells for cells, total in zip(needed, sums, strict=True) if total < room]
+    spare = (room - sum(fitting)) // max(1, len(fitting))
+    return [cells + max(0, min(_WIDEST_GAP - _GAP, spare)) for cells in fitting]
+
+
+def _without_figures(view: ScreenView, row: Row, width: int, palette: dict[str, str]) -> list[Text]:
+    """Return what a server without figures does; the time of a start-up is a large figure."""
+    lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
+    if row.state.name != "starting" or row.state.since is None:
+        lines[2].append("  ").append_text(state_words(view, row, width - 4, palette))
+        return lines
+    lines[0].append("STARTING FOR", palette["muted"])
+    for line, digits in zip(lines[1:], big_text(past_words(row)), strict=True):
+        line.append(digits.ljust(_TIME_CELLS + _GAP), palette["note"])
+    begun = view.startup.phases[-1:] if view.startup else ()
+    phase = row.state.why or "".join(name for name, *_ in begun)
+    lines[2].append_text(phase_words(phase, row, width - _TIME_CELLS - 2 * _GAP, palette))
+    return lines
 
 
 def _pace(view: ScreenView) -> Figure | None:

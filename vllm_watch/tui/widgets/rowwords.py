@@ -85,19 +85,25 @@ def _when(view: ScreenView, row: Row, room: int) -> str:
     return next((text for text in (long, f"{word} {ago}", ago) if len(text) <= room), "")
 
 
+def phase_words(phase: str, row: Row, room: int, palette: dict[str, str]) -> Text:
+    """Return the phase of a start-up, and how far it usually is by then as a bar."""
+    text = Text(phase, style=palette["note"], end="")
+    bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 4)), palette)
+    aligned = min(_PHASE_CELLS, room - bar.cell_len - _PAST_CELLS)
+    place = max(aligned, text.cell_len + 1)
+    if row.progress is not None and place + bar.cell_len <= room:
+        text.append(" " * (place - text.cell_len))
+        text.append_text(bar)
+    return text
+
+
 def state_words(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:
     """Return what a server without numbers does, or why it ended, in so many cells."""
     past = None if row.state.since is None else max(0.0, row.moment - row.state.since)
     ago = "" if past is None else figures.duration(past)
     text = Text(end="")
     if row.state.name == "starting":
-        text.append(row.state.why or "starting", style=palette["note"])
-        bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 4)), palette)
-        aligned = min(_PHASE_CELLS, room - bar.cell_len - _PAST_CELLS)
-        place = max(aligned, text.cell_len + 1)
-        if row.progress is not None and place + bar.cell_len <= room:
-            text.append(" " * (place - text.cell_len))
-            text.append_text(bar)
+        text = phase_words(row.state.why or "starting", row, room, palette)
         if ago and text.cell_len + len(ago) + 1 <= room:
             text.append(f" {ago}", style=palette["muted"])
     elif row.state.name in ("ready", "no-stats"):
