@@ -385,15 +385,6 @@ def test_a_high_chart_below_another_has_its_own_words(
         assert ("✖KV full" in plain(draw, pane, views["dead and busy"], (80, height))) == has
 
 
-def test_both_halves_of_a_mirror_say_that_their_scales_differ(
-    draw: Draw, views: dict[str, ScreenView]
-) -> None:
-    lines = plain(draw, ChartPane("throughput"), views["critical"], (60, 12)).split("\n")
-    (middle,) = [line for line in lines if line[1:5] == "   0"]
-    assert "─ each on its own scale ─" in middle
-    assert "own scale" not in lines[0]
-
-
 def test_the_edge_of_the_charts_in_the_head_cuts_no_time() -> None:
     axis = "   ╷08:54      08:56╷ "
     assert [_around_words(axis, edge) for edge in (2, 3, 5, 8, 9, 17, 21)] == [
