@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from vllm_watch.core.series import DEFAULT_CADENCE, Series, median_distance
+from vllm_watch.health.servercolumns import window_cadences
 
 
 def series_of(*samples: tuple[float, float]) -> Series:
@@ -92,6 +94,16 @@ def test_a_shift_moves_every_sample() -> None:
 def test_the_cadence_is_the_median_distance(times: list[float], expected: float) -> None:
     assert median_distance(times) == expected
     assert series_of(*((time, 1.0) for time in times)).cadence == expected
+
+
+def test_lines_an_hour_apart_are_of_an_idle_server() -> None:
+    """vLLM writes no line while it is idle: each line tells of ten seconds, not of an hour."""
+    hours = [3_600.0 * hour for hour in range(100)]
+    assert median_distance(hours) == DEFAULT_CADENCE
+    assert median_distance([0.0, 300.0, 600.0]) == 300.0
+    uneven = [time + time % 7 for time in hours]  # not all distances are equal
+    for times in (hours, uneven):
+        assert set(window_cadences(np.array(times), 64)) == {DEFAULT_CADENCE}
 
 
 def test_the_cadence_follows_a_server_that_was_restarted_with_another() -> None:

@@ -17,6 +17,9 @@ from vllm_watch.core.metrics import METRICS
 
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
+LONGEST_CADENCE = 300.0
+"""Longest interval of stats lines: lines further apart are of a server that is mostly idle, whose
+idle intervals vLLM does not write; each tells of the usual interval."""
 SILENCE_CADENCES = 1.5
 """A distance of more cadences than this is a silence.
 
@@ -333,10 +336,11 @@ def _finite(column: array[float]) -> array[float]:
 
 
 def median_distance(times: Sequence[float]) -> float:
-    """Return the median distance of neighbours in seconds, 10 if there are none."""
+    """Return the median distance of neighbours in seconds, 10 without one that can be a cadence."""
     gaps = sorted(later - sooner for sooner, later in pairwise(times))
     gaps = [gap for gap in gaps if gap > 0]
-    return gaps[len(gaps) // 2] if gaps else DEFAULT_CADENCE
+    median = gaps[len(gaps) // 2] if gaps else DEFAULT_CADENCE
+    return median if median <= LONGEST_CADENCE else DEFAULT_CADENCE
 
 
 def held_seconds(

@@ -11,7 +11,12 @@ import numpy as np
 
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
+from vllm_watch.core.series import (
+    DEFAULT_CADENCE,
+    LONGEST_CADENCE,
+    SILENCE_CADENCES,
+    median_distance,
+)
 from vllm_watch.health.plan import Values
 from vllm_watch.health.serversignals import (
     CADENCE_OF,
@@ -122,16 +127,17 @@ def window_cadences(times: Floats, size: int, step: int = 1) -> Floats:
     every = np.diff(times)
     windows = np.lib.stride_tricks.sliding_window_view(every, size - 1)[::step]
     if every[0] > 0 and (every == every[0]).all():
-        return np.full(len(windows), every[0])
+        usual = every[0] if every[0] <= LONGEST_CADENCE else DEFAULT_CADENCE
+        return np.full(len(windows), usual)
     found = np.empty(len(windows))
     block = max(1, _CELLS // size)
     for start in range(0, len(windows), block):
         gaps = np.sort(windows[start : start + block], axis=1)
         moved = (gaps > 0).sum(axis=1)
         middle = np.minimum(size - 1 - moved + moved // 2, size - 2)
-        found[start : start + block] = np.where(
-            moved > 0, np.take_along_axis(gaps, middle[:, None], axis=1)[:, 0], DEFAULT_CADENCE
-        )
+        median = np.take_along_axis(gaps, middle[:, None], axis=1)[:, 0]
+        usual = (moved > 0) & (median <= LONGEST_CADENCE)
+        found[start : start + block] = np.where(usual, median, DEFAULT_CADENCE)
     return found
 
 
