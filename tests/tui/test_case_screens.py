@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.casefiles import Case, load
 from tests.logs import FIXTURES, read
-from tests.tui.screens import SETTINGS, Wall, all_read
+from tests.tui.screens import SETTINGS, Wall, all_read, until
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screens.dashboard import Dashboard
 
@@ -29,7 +29,7 @@ def written(name: str, folder: Path) -> Path:
 
 
 async def drawn(name: str, folder: Path, size: tuple[int, int] = (120, 40)) -> str:
-    """Return the rows of the screen at the end of a case, each with single blanks."""
+    """Return the rows of the screen at the end of a case."""
     app = VllmWatch(read(written(name, folder)), SETTINGS, replay=True, wall=Wall(NOW))
     async with app.run_test(size=size) as pilot:
         await all_read(pilot)
@@ -37,8 +37,13 @@ async def drawn(name: str, folder: Path, size: tuple[int, int] = (120, 40)) -> s
         assert isinstance(app.screen, Dashboard)
         app.screen.draw()
         await pilot.pause()
-        rows = (strip.text for strip in app.screen._compositor.render_strips())
-        return "\n".join(" ".join(row.split()) for row in rows)
+        return rows_of(app)
+
+
+def rows_of(app: VllmWatch) -> str:
+    """Return the rows of the screen, each with single blanks."""
+    rows = (strip.text for strip in app.screen._compositor.render_strips())
+    return "\n".join(" ".join(row.split()) for row in rows)
 
 
 # --- the verdict --------------------------------------------------------------------------------
@@ -94,6 +99,35 @@ async def test_a_run_without_a_server_starts_none(tmp_path: Path) -> None:
     assert "HTTP server" not in screen
 
 
+async def test_a_benchmark_starts_no_server(tmp_path: Path) -> None:
+    """`vllm bench latency` has no bar of prompts; its engine was ready after 140 s."""
+    screen = await drawn("latency-benchmark-that-finished", tmp_path)
+    assert "● :8000 ready after 2 m 20 s" in screen
+    assert "HTTP server" not in screen
+
+
+async def test_a_worker_missed_after_the_work_is_no_death(tmp_path: Path) -> None:
+    screen = await drawn("a-worker-that-dies-after-the-last-prompt", tmp_path)
+    assert "■ 1 finished" in screen
+    assert "■ :8000 Worker proc VllmWorker-1 died" in screen
+    assert "✖" not in screen
+
+
+async def test_a_death_after_a_stop_belongs_to_the_stop(tmp_path: Path) -> None:
+    """SGLang's children exit when it is asked to stop; it worked since its first line of figures."""
+    screen = await drawn("sglang-asked-to-stop", tmp_path)
+    assert "■ 1 stopped" in screen
+    assert "✖" not in screen
+    assert "starting" not in screen
+
+
+async def test_an_engine_that_finished_a_request_is_not_launching(tmp_path: Path) -> None:
+    screen = await drawn("a-tail-of-debug-lines", tmp_path)
+    assert "all well: 1 server ready" in screen
+    assert "launching" not in screen
+    assert "usually next" not in screen
+
+
 async def test_a_finished_run_ended_when_torch_says_so(tmp_path: Path) -> None:
     """The engine was ready at 09:16:40; the last line, of torch, is of 7,205 s before noon."""
     screen = await drawn("v1-run-that-finished-two-hours-ago", tmp_path)
@@ -144,3 +178,16 @@ async def test_how_much_an_override_leaves(tmp_path: Path) -> None:
     screen = await drawn("a-hundred-blocks-to-try-an-offload", tmp_path)
     assert "A flag makes the KV cache 3,333 times smaller" in screen
     assert "--num-gpu-blocks-override allows 100 of the" in screen
+
+
+async def test_a_log_without_times_has_no_clock(tmp_path: Path) -> None:
+    """Five lines of the journal; the times of the journal itself are not vLLM's."""
+    app = VllmWatch(
+        read(written("journald-death", tmp_path)), SETTINGS, replay=True, wall=Wall(NOW)
+    )
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "✖ 1 dead" in rows_of(app))
+        screen = rows_of(app)
+    assert "00:00:00" not in screen
+    assert "~–" not in screen
+    assert "Engine core initialization failed" in screen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from vllm_watch.core.dataclass import dataclass
@@ -97,7 +98,7 @@ def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
     if found.ready is None and found.death is None and found.stop is None:
         _weigh_traceback(found, run, now, placed, saved=saved)
         _weigh_worker(found, now, placed, saved=saved)
-    if found.death is not None and _torn_down(run, placed):
+    if found.death is not None and torn_down(run, placed):
         found.death = None
     if found.death is not None:
         _weigh_reason(found, found.death, placed)
@@ -200,13 +201,14 @@ def _weigh_worker(
         found.death = failed[0]
 
 
-def _torn_down(run: Run, placed: list[tuple[float, KeptEvent]]) -> bool:
+def torn_down(run: Run, placed: Iterable[tuple[float | None, KeptEvent]]) -> bool:
     """Return whether all errors of a finished run without a server come from its tear-down."""
     bar = run.prompts
     if bar is None or bar.event.fields.get("done") != bar.event.fields.get("total"):
         return False
-    kinds = {kept.event.kind for _, kept in placed}
-    errors = [kept.event for _, kept in placed if kept.event.kind in ERRORS]
+    events = [kept.event for _, kept in placed]
+    kinds = {event.kind for event in events}
+    errors = [event for event in events if event.kind in ERRORS]
     return not kinds & _SERVED and all("teardown" in event.fields for event in errors)
 
 

@@ -37,6 +37,8 @@ _ENGINE_READY = "starting the HTTP server"
 """The phase after the engine's start; the line that names it says that the engine is ready."""
 _OF_A_START = CONFIG_KINDS | {"ready", "process_started"}
 """Kinds of events that a start-up writes."""
+_WORKING = frozenset({"server_up", "ready", "served"})
+"""Kinds of events of a server that can answer requests, or has answered one."""
 _LAUNCH_SECONDS = 10.0
 """A phase up to this short is merged into a following one that reports its own length."""
 
@@ -66,13 +68,17 @@ def ready_at(run: Run) -> float | None:
 def working_at(run: Run) -> float | None:
     """Return when it could serve: the server was up or, without a server, its engine ready."""
     ready = ready_at(run)
-    kinds = {kept.event.kind for kept in run.events}
-    served = run.prompts is None and not left_offline(kinds)
-    if ready is not None or served or run.first_request is not None:
+    if ready is not None or not without_server(run):
         return ready
     return next(
         (k.event.time for k in run.events if k.event.time and is_engine_ready(k.event)), None
     )
+
+
+def without_server(run: Run) -> bool:
+    """Return whether a run has worked without a server: prompts in a list, or a benchmark."""
+    kinds = {kept.event.kind for kept in run.events}
+    return (run.prompts is not None or left_offline(kinds)) and run.first_request is None
 
 
 def is_engine_ready(event: Event) -> bool:
@@ -85,11 +91,10 @@ def serving_at(run: Run) -> float | None:
 
     Without a server: when its engine was ready.
     """
-    for at, kept in run.placed():
-        if kept.event.kind in ("server_up", "ready"):
-            return at
-    stamps = [series.times[0] for series in run.series.values() if series.times]
-    first = min(stamps, default=run.first_request)
+    up = (at for at, kept in run.placed() if kept.event.kind in _WORKING)
+    stamps = (series.times[0] for series in run.series.values() if series.times)
+    known = [at for at in (next(up, None), *stamps, run.first_request) if at is not None]
+    first = min(known, default=None)
     return working_at(run) if first is None else first
 
 

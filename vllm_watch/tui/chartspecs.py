@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.evidence import torn_down
 from vllm_watch.core.figures import duration
 from vllm_watch.core.startup import serving_at, starting_at
 from vllm_watch.core.store import Server
@@ -18,6 +19,8 @@ from vllm_watch.tui.charttable import CHART_BY_NAME
 
 DIED = "died"
 """The name of the mark of a server's end."""
+_ENDS = ("dead", "killed", "stop")
+"""Kinds of events that say that a server ends; after a stop, a death belongs to it."""
 
 
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
@@ -30,10 +33,10 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻", "restart"))
-        for at, kept in run.placed():
-            if kept.event.kind in ("dead", "killed") and at is not None:
-                found.append(Mark(at, "critical", "✖", DIED))
-                break
+        ends = ((at, kept.event.kind) for at, kept in run.placed() if kept.event.kind in _ENDS)
+        at, kind = next(ends, (None, ""))
+        if at is not None and kind != "stop" and not torn_down(run, run.placed()):
+            found.append(Mark(at, "critical", "✖", DIED))
     spans = [span for span in monitor.spans(server) if span.fired <= end and _reaches(span, start)]
     found += [
         Mark(

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.evidence import torn_down
 from vllm_watch.core.figures import duration
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import HTTP_ERRORS, KeptEvent, Run
-from vllm_watch.core.startup import is_engine_ready, working_at
+from vllm_watch.core.startup import is_engine_ready, without_server, working_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, begun_at, over_words, shown_rises
 from vllm_watch.health.answeralerts import SCOPE
@@ -143,10 +144,11 @@ def _log_lines(server: Server, until: float) -> Iterator[EventLine]:
     for run in server.runs:
         said: set[str] = set()
         stopped = died = False
+        after_work = torn_down(run, run.placed())
         for at, kept in run.placed():
             kind = kept.event.kind
             line = _event_line(name, run, at, kept, said)
-            if line is not None and stopped:
+            if line is not None and (stopped or (after_work and kind in _ECHOES)):
                 # Signs of death after a stop belong to the stop, not to a failure.
                 part = "echo" if kind in _ECHOES else ""
                 line = replace(line, glyph="■", role="muted", part=part)
@@ -252,11 +254,11 @@ def _event_line(
     if event.kind == HTTP_ERRORS and any(status >= "500" for status in _counts(event.fields)):
         glyph, role = "✖", "critical"
     ready = event.kind == "server_up"
-    if run.prompts is not None and is_engine_ready(event):  # no server follows, only prompts
+    if is_engine_ready(event) and without_server(run):
         ready = working_at(run) == at
         glyph, role, _ = _WORDS["server_up"]
-    if ready and run.first_stamp is not None:
-        text = f"ready after {duration(at - run.first_stamp)}"
+    if ready and run.began is not None:
+        text = f"ready after {duration(at - run.began)}"
     if event.kind in ("phase", "dead", "version"):
         if text in said:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from rich.text import Text
 from textual import events
 
-from vllm_watch.core.figures import clock, short_rate, zone_name
+from vllm_watch.core.figures import UNKNOWN, clock, short_rate, zone_name
 from vllm_watch.tui.messages import ReplayBarClicked
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane, beside
@@ -118,6 +118,9 @@ class Glance(Pane):
             right.append(f" {'━' * done}", style=palette["note"])
             right.append("━" * (cells - done), style=palette["faint"])
         ends = ", ends" if mode == "SAVED" and width >= _NAMED else ""
+        if not view.moment:  # a replay of a log without times has none
+            right.append(f" {UNKNOWN}")
+            return right
         right.append(f"{ends} {clock(view.moment, view.tz)}", style="bold")
         if width >= _NAMED:
             right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])
