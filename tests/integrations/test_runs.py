@@ -71,8 +71,8 @@ def test_only_about_equal_loads_stand_side_by_side() -> None:
     assert standings(rows, CompareSettings()) == [
         "75% of the best",
         "best of 2",
-        "no comparable run: 6 requests at once",
-        "no comparable run: 100 requests at once",
+        "no run with a similar load: 6 requests at once",
+        "no run with a similar load: 100 requests at once",
         "not compared: 9 of 10 busy samples needed",
         "not compared: its model is unknown",
         "not compared: its number of GPUs is unknown",
@@ -85,8 +85,8 @@ def test_only_requests_of_about_one_length_stand_side_by_side(capsys: Output) ->
     assert main(["runs", *logs, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["runs"]
     assert [(one["server"][-4:], one["standing"]) for one in told] == [
-        ("8002", "no comparable run: 20 requests of 17,028 tokens at once"),
-        ("8003", "no comparable run: 39 requests of 1,545 tokens at once"),
+        ("8002", "no run with a similar load: 20 requests of 17,028 tokens at once"),
+        ("8003", "no run with a similar load: 39 requests of 1,545 tokens at once"),
     ]
 
 
@@ -112,7 +112,8 @@ def test_of_real_logs(capsys: Output) -> None:
     assert best["request_s"] == pytest.approx(9.46, abs=0.01)
     by_server = {each["server"]: each["standing"] for each in told}
     assert (
-        by_server["Random-Qwen3-1.7B:8000"] == "no comparable run: 6 requests of 809 tokens at once"
+        by_server["Random-Qwen3-1.7B:8000"]
+        == "no run with a similar load: 6 requests of 809 tokens at once"
     )
 
 

@@ -107,7 +107,7 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, verdicts: lis
             )
         if len(band) == 1:
             each = f" of {length:,.0f} tokens" if length is not None else ""
-            verdicts[best] = f"no comparable run: {top:,.0f} requests{each} at once"
+            verdicts[best] = f"no run with a similar load: {top:,.0f} requests{each} at once"
 
 
 def held_tokens(row: Row) -> float | None:
