@@ -151,6 +151,13 @@ async def test_why_a_stopped_server_wrote_no_stats_lines(tmp_path: Path) -> None
 # --- charts -------------------------------------------------------------------------------------
 
 
+async def test_a_start_that_failed_yesterday_is_over(tmp_path: Path) -> None:
+    """The first run died in its start-up a day ago; the second has worked for minutes."""
+    screen = await drawn("restarted-after-one-death", tmp_path)
+    assert "● 1 busy" in screen
+    assert "starting 1 d" not in screen
+
+
 async def test_a_chart_without_values_says_why(tmp_path: Path) -> None:
     """All 36 lines are in the window, each without a token: no later one is to be had."""
     screen = await drawn("no-tokens-while-27-run", tmp_path)

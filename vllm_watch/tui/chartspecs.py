@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import zip_longest
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.evidence import torn_down
@@ -82,13 +83,14 @@ def _why_empty(spec: ChartSpec, server: Server) -> str:
 def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:
     """Return the start-ups in a window as zones, with their lengths."""
     zones = []
-    for run in server.runs:
+    for run, following in zip_longest(server.runs, server.runs[1:]):
         begin = starting_at(run)
         ready = serving_at(run)
-        if begin is None or begin >= end or (ready is not None and ready <= start):
+        if begin is None or begin >= end:
             continue
-        until = end if ready is None else ready
-        if until - begin < (end - start) / 20:
+        gone = end if following is None else run.newest_stamp or begin
+        until = gone if ready is None else ready
+        if until <= start or until - begin < (end - start) / 20:
             continue
         took = duration(until - begin)
         word = "starting" if ready is None else "start-up"
