@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 ROWS = 3
 _PIXELS = {
     "0": "### # # # # # # ###",
@@ -33,6 +35,7 @@ _SMALL = {",": "  ▖", ".": "  ▀"}
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
+@cache
 def _glyph(sign: str) -> tuple[str, ...]:
     if sign in _SMALL:
         return tuple(_SMALL[sign])
@@ -46,14 +49,11 @@ def _glyph(sign: str) -> tuple[str, ...]:
     )
 
 
-_GLYPHS = {sign: _glyph(sign) for sign in (*_PIXELS, *_SMALL)}
-
-
 def big_text(text: str) -> tuple[str, str, str]:
     """Return a text three rows high: digits, `,`, `.`, `–`, names of states that are over."""
     rows = ["", "", ""]
     for index, sign in enumerate(text):
-        glyph = _GLYPHS.get(sign) or _glyph(sign)
+        glyph = _glyph(sign)
         close = not {sign, text[index - 1 : index]}.isdisjoint({",", " "})
         gap = " " if index and not close else ""
         for row in range(ROWS):
