@@ -147,6 +147,16 @@ def test_help_and_usage_errors_load_the_command_line_alone(words: list[str]) -> 
     assert {name.partition(".")[0] for name in loaded}.isdisjoint({*HEAVY, *SLOW} - PARSER)
 
 
+def test_the_screen_starts_without_what_its_first_frame_does_not_show() -> None:
+    code = "import sys, vllm_watch.tui.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    screens = {name for name in loaded if name.startswith("vllm_watch.tui.screens.")}
+    known = ("dashboard", "firstframe", "openers", "timekeys")
+    assert screens == {f"vllm_watch.tui.screens.{name}" for name in known}
+    assert "json" not in loaded
+
+
 def test_the_screen_starts_without_ssl_and_can_use_it_later() -> None:
     code = """
 import sys

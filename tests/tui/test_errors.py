@@ -8,7 +8,8 @@ from rich.console import Console
 
 from tests.logs import at
 from tests.tui.screens import monitor_of
-from vllm_watch.tui.screens.errors import INDENT, Hanging, error_text
+from vllm_watch.tui.errortext import INDENT, error_text
+from vllm_watch.tui.screens.errors import Hanging
 
 
 def text_of(capture: str) -> str:

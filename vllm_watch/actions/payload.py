@@ -5,7 +5,6 @@ The object is documented in `docs/schemas/alert.json`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -67,6 +66,8 @@ def as_object(alert: Alert) -> dict[str, object]:
 
 def as_bytes(alert: Alert) -> bytes:
     """Return the object as one line of ASCII JSON."""
+    import json
+
     return json.dumps(as_object(alert)).encode("ascii") + b"\n"
 
 

@@ -41,7 +41,6 @@ from vllm_watch.tui.messages import ActionDone, AllRead, NewsRead
 from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.savedchoices import save_choice, saved_choice
 from vllm_watch.tui.screens.dashboard import Dashboard
-from vllm_watch.tui.screens.modal import GuardedPalette
 from vllm_watch.tui.slowterminal import SlowTerminal
 from vllm_watch.tui.timeline import Timeline
 
@@ -199,12 +198,16 @@ class VllmWatch(App[int]):
 
     def search_themes(self) -> None:
         """Show the themes to choose from."""
+        from vllm_watch.tui.screens.modal import GuardedPalette
+
         self.push_screen(
             GuardedPalette(providers=[ThemeProvider], placeholder="Search for themes…")
         )
 
     def action_command_palette(self) -> None:
         """Show the commands to choose from."""
+        from vllm_watch.tui.screens.modal import GuardedPalette
+
         if not isinstance(self.screen, GuardedPalette):
             self.push_screen(GuardedPalette(id="--command-palette"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from pathlib import Path
 
@@ -19,6 +18,8 @@ def saved_choice(name: str) -> str:
 
 def save_choice(name: str, value: str) -> None:
     """Keep a choice; if it cannot be written, it lasts until the program ends."""
+    import json
+
     known = _read()
     if known.get(name) == value:
         return
@@ -32,7 +33,10 @@ def save_choice(name: str, value: str) -> None:
 
 def _read() -> dict[str, str]:
     try:
-        found = json.loads((Path(state_folder()) / _FILE).read_text(encoding="utf-8"))
+        text = (Path(state_folder()) / _FILE).read_text(encoding="utf-8")
+        import json  # needed only once a choice was made
+
+        found = json.loads(text)
     except (OSError, ValueError):
         return {}
     if not isinstance(found, dict):

@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 from vllm_watch.health.calculators import CALCULATORS, Calculator, Field, Result
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Overlay
-from vllm_watch.tui.widgets.keyline import FixedKeys
+from vllm_watch.tui.widgets.fixedkeys import FixedKeys
 
 NOT_KNOWN = "not in the log"
 """Shown in an input that the log does not fill; it can be typed in."""

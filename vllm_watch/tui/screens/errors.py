@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import tzinfo
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.text import Text
@@ -12,19 +11,12 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from vllm_watch.core.figures import clock
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.refusals import refusal_words, refusals_of
-from vllm_watch.core.run import Run
-from vllm_watch.tui.endings import by_time, errors_of
+from vllm_watch.tui.errortext import INDENT
 from vllm_watch.tui.screens.modal import Overlay
 
-MOST_LINES = 600
-"""Most lines shown; the first ones matter."""
 _HEAD = lazy(r"\S*\s*\S+  \.(?:log|err)  | {17}")
 """Time and file of a line, or the blanks below them."""
-INDENT = " " * 17
-"""Stands before a line without a time, where others have their time and file."""
 NARROW = 60
 """Below this width, a line goes on below its time."""
 
@@ -46,23 +38,6 @@ class Hanging:
             for part in Text(body).wrap(console, width - lead):
                 yield Text(head) + part
                 head = " " * lead
-
-
-def error_text(run: Run, until: float, tz: tzinfo) -> str:
-    """Return the errors of a run up to a moment, from both files, in the order of their times.
-
-    The reasons for refused requests come first, grouped and counted.
-    """
-    known = refusals_of(run, until)
-    lines = [f"refused: {refusal_words(one, run.configuration)}" for one in known]
-    for at, kept in by_time(errors_of(run, until)):
-        event = kept.event
-        where = ".err" if event.twin else ".log"
-        about = "~" if event.time is None and at is not None else " "
-        first, *rest = event.text.split("\n")
-        lines.append(f"{about}{clock(at, tz):<8}  {where}  {first}")
-        lines += [f"{INDENT}{line}" for line in (*rest, *kept.lines)]
-    return "\n".join(lines[:MOST_LINES])
 
 
 class ErrorScreen(Overlay[None]):

@@ -22,7 +22,7 @@ from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.log import ROLES
 from vllm_watch.tui.screens.modal import Overlay
-from vllm_watch.tui.widgets.keyline import FixedKeys
+from vllm_watch.tui.widgets.fixedkeys import FixedKeys
 
 
 class EvidenceChart(Widget):

@@ -205,7 +205,8 @@ class Openers(Screen[None]):
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""
-        from vllm_watch.tui.screens.errors import ErrorScreen, error_text
+        from vllm_watch.tui.errortext import error_text
+        from vllm_watch.tui.screens.errors import ErrorScreen
 
         row = self.view.selected_row if self.view else None
         if row is not None:

@@ -6,10 +6,8 @@ from collections.abc import Hashable, Iterable
 
 from rich.style import Style
 from rich.text import Text
-from textual.widgets import Static
 
 from vllm_watch.tui.keys import key_name, key_text
-from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
 
@@ -81,16 +79,6 @@ class KeyLine(Pane):
                 key = known[0] if key in known[0] else known[0] + key
             shown[binding.description] = (key, binding.description, binding.action)
         return sorted(shown.values(), key=lambda e: order.index(e[1]) if e[1] in order else 99)
-
-
-class FixedKeys(Static):
-    """Keys that always work, on one line; a click does the same."""
-
-    auto_links = False
-
-    def show(self, entries: Iterable[tuple[str, str, str]]) -> None:
-        """Show keys, what they do and the action of a click."""
-        self.update(key_words(entries, palette_of(self.app)))
 
 
 def key_words(entries: Iterable[tuple[str, str, str]], palette: dict[str, str]) -> Text:

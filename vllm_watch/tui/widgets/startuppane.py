@@ -8,8 +8,8 @@ from rich.text import Text
 from textual import work
 
 from vllm_watch.core.figures import duration
+from vllm_watch.tui.errortext import INDENT
 from vllm_watch.tui.rows import Row
-from vllm_watch.tui.screens.errors import INDENT
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Framed, divider
 from vllm_watch.tui.wording import phase_time
