@@ -86,7 +86,8 @@ async def test_a_replay_begins_where_it_was_asked_to() -> None:
     async with running(app):
         assert app.timeline.moment() == at("08:51:05")
         assert "KV cache full" in shown(app, VerdictLine)
-        assert "REPLAY ×20 08:51:05" in shown(app, Glance)
+        assert "REPLAY ×20 ━" in shown(app, Glance)
+        assert " 08:51:05 UTC" in shown(app, Glance)
         assert [row.short for row in view(app).rows] == [":8003"]
 
 
