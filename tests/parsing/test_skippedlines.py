@@ -8,7 +8,7 @@ import pytest
 
 from tests.logs import FIXTURES, log_of
 from tests.parsing import scanning
-from vllm_watch.parsing import scanner, skippedlines, statsheads
+from vllm_watch.parsing import scanner, skippedlines, statslines
 from vllm_watch.parsing.scan import Scan
 
 CAPTURES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
@@ -43,8 +43,56 @@ def test_with_and_without_the_memory_the_same_is_read(
         quick = scans(text, cut=cut)
         with monkeypatch.context() as patch:
             patch.setattr(skippedlines, "LONGEST", 0)
-            patch.setattr(statsheads, "MOST_HEADS", 0)
+            patch.setattr(statslines, "LONGEST", 0)
             assert scans(text, cut=cut) == quick
+
+
+def test_blocks_that_begin_with_known_stats_lines_are_read_like_single_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    envelope = b"(APIServer pid=7) INFO 11-23 09:%02d:00 [loggers.py:310] "
+    body = scanning.STATS.removeprefix(b"Engine 000: ")
+    others = [
+        scanning.ACCESS,
+        b"Traceback (most recent call last):",
+        b'  File "x.py", line 1, in <module>',
+        b"RuntimeError: out of memory",
+        b"(APIServer pid=7) INFO 13-45 09:00:00 [loggers.py:310] Engine 001: " + body,
+        scanning.PROMPT,
+        envelope % 1 + body + b" " + scanning.ACCESS,
+        (envelope % 2).replace(b"INFO", b"ERROR") + b"broken",
+        b'{"time": "x"} ' + envelope % 3 + body,
+    ]
+    chance = random.Random(5)
+    lines = [
+        chance.choice(others)
+        if chance.random() < 0.15
+        else envelope % min(59, at // 8) + b"Engine 00%d: " % (at % 8) + body
+        for at in range(600)
+    ]
+    text = b"\n".join(lines) + b"\n"
+    quick = scans(text, cut=8)
+    assert sum(scan.lines for scan in quick) == len(lines)
+    with monkeypatch.context() as patch:
+        patch.setattr(skippedlines, "LONGEST", 0)
+        patch.setattr(statslines, "LONGEST", 0)
+        assert scans(text, cut=8) == quick
+
+
+def test_a_stats_line_is_known_again_whatever_its_numbers() -> None:
+    reader = scanning.scanner(fresh=True)
+    line = scanning.ENVELOPE + scanning.STATS
+    (first,) = reader.scan(line + b"\n").records
+    known = list(reader.formats.stats_lines)
+    assert known == [line.translate(bytes.maketrans(b"123456789", b"0" * 9))]
+    (second,) = reader.scan(line.replace(b"3 reqs", b"8 reqs") + b"\n").records
+    assert (first.values["running"], second.values["running"]) == (3, 8)  # type: ignore[union-attr]
+    assert list(reader.formats.stats_lines) == known
+    for text in (b", \x1b[0m", b', {"', b", GET / HTTP/1.1", b", \0?", b", " + line):
+        assert reader.scan(line + text + b"\n").records
+    assert list(reader.formats.stats_lines) == known
+    reader.scan(line + b", further\n")
+    assert len(reader.formats.stats_lines) == 2
 
 
 def test_a_dull_line_still_shows_the_time_between_requests() -> None:
@@ -57,7 +105,7 @@ def test_a_dull_line_still_shows_the_time_between_requests() -> None:
     assert [record.served for record in scan.records] == [{"200": 1}] * 5  # type: ignore[union-attr]
 
 
-def test_stats_lines_with_a_known_head_are_read_like_the_first() -> None:
+def test_stats_lines_of_a_known_shape_are_read_like_the_first() -> None:
     line = (
         b"(ApiServer_%d pid=7) INFO 11-23 09:00:%02d [loggers.py:310] Engine 00%d: "
         b"Avg prompt throughput: %d.5 tokens/s, Running: %d reqs"

@@ -73,6 +73,18 @@ class EnvelopeReader:
             start,
         )
 
+    def up_to_next(self, body: bytes) -> bytes:
+        """Return a message without another process's line that runs into it."""
+        if b".py:" not in body:
+            return body
+        for anchor in ANCHOR.finditer(body):
+            start = max(0, anchor.end() - LONGEST_HEAD)
+            head = body[start : anchor.end()]
+            envelope = self.read(head)
+            if envelope is not None:
+                return body[:start] + without_escapes(head)[: envelope.start]
+        return body
+
     def _search(self, head: bytes) -> _Spans | None:
         """Return the positions of the parts of the envelope that ends where `head` ends."""
         for pattern in self._patterns:

@@ -19,6 +19,8 @@ from vllm_watch.parsing.wrappers import Unwrapper, Wrappers
 if TYPE_CHECKING:
     import re
 
+    from vllm_watch.parsing.statslines import StatsLine
+
 
 @dataclass(frozen=True, slots=True)
 class LineForm:
@@ -84,6 +86,8 @@ class Formats:
     """Lines that are recognised but not kept."""
     files: dict[str, FormatFile] = field(default_factory=dict)
     """The files by name, in the given order; a second file of the same name gets ` (2)`."""
+    stats_lines: dict[bytes, StatsLine] = field(default_factory=dict)
+    """The stats lines known to the scanners of all logs."""
     _dull: set[bytes] = field(default_factory=set)
 
     def is_opaque(self, file: str, body: bytes) -> bool:

@@ -62,13 +62,21 @@ class Plan:
         return [name for name, _, _ in self.picks]
 
 
-class _Spans(NamedTuple):
+class Spans(NamedTuple):
     """Where the numbers are in all bodies that differ only in their digits."""
 
     engine: slice | int | None
     """Where the engine's number is, or what `Parts.engine` is without one."""
     picks: tuple[tuple[str, slice, bytes], ...]
     """Metric, place of its number, exponent."""
+
+    def parts(self, body: bytes) -> Parts:
+        """Return the content of a body."""
+        values = {name: float(body[at] + power) for name, at, power in self.picks}
+        if len(body) > _FINITE_DIGITS:  # a number of hundreds of digits is infinite
+            values = {name: value for name, value in values.items() if math.isfinite(value)}
+        engine = self.engine
+        return Parts(int(body[engine]) if isinstance(engine, slice) else engine, values)
 
 
 class Template(NamedTuple):
@@ -101,7 +109,7 @@ class PartsReader:
         self._parts = [_compile(part) for part in parts]
         self._separator = separator.encode()
         self._plans: dict[tuple[bytes, ...], Plan | None] = {}
-        self._spans: dict[bytes, _Spans] = {}
+        self._spans: dict[bytes, Spans] = {}
         """By bodies with zeros for their digits."""
 
     def metrics_from(self, first: str) -> frozenset[str]:
@@ -118,36 +126,37 @@ class PartsReader:
 
     def read(self, body: bytes) -> Parts | None:
         """Return the content of a body, or None if it does not have this format."""
+        spans = self.spans_of(body)
+        return None if spans is None else spans.parts(body)
+
+    def spans_of(self, body: bytes) -> Spans | None:
+        """Return where the numbers of a body are, None if it does not have this format."""
         if len(body) > _LONGEST_BODY:
             return None
         zeros = body.translate(ZEROS)
         spans = self._spans.get(zeros)
         if spans is None:
-            spans = self._spans_of(body)
+            spans = self._searched(body)
             if spans is None:
                 return None
             if len(self._spans) >= MOST_SPANS:
                 self._spans.clear()
             self._spans[zeros] = spans
-        values = {name: float(body[at] + power) for name, at, power in spans.picks}
-        if len(body) > _FINITE_DIGITS:  # a number of hundreds of digits is infinite
-            values = {name: value for name, value in values.items() if math.isfinite(value)}
-        engine = spans.engine
-        return Parts(int(body[engine]) if isinstance(engine, slice) else engine, values)
+        return spans
 
-    def _spans_of(self, body: bytes) -> _Spans | None:
-        """Return where the numbers of a body are, None if it does not have this format."""
+    def _searched(self, body: bytes) -> Spans | None:
+        """Do the same for a body unlike those before it."""
         plan = self.plan_of(body)
         if plan is None:
             return None
         places = [slice(*found.span()) for found in NUMBER.finditer(body)]
         picks = tuple((name, places[at], power) for name, at, power in plan.picks)
         if plan.engine < 0:
-            return _Spans(ALL_ENGINES if plan.engine == -1 else None, picks)
+            return Spans(ALL_ENGINES if plan.engine == -1 else None, picks)
         engine = body[places[plan.engine]]
         if len(engine) > LONGEST_ENGINE or not engine.isdigit():
             return None
-        return _Spans(places[plan.engine], picks)
+        return Spans(places[plan.engine], picks)
 
     def plan_of(self, body: bytes) -> Plan | None:
         """Return where the numbers are in bodies of this shape, None if it has another format."""
@@ -242,7 +251,7 @@ def _pattern_of(template: str) -> re.Pattern[bytes]:
         if name == "*":
             pattern += r"[A-Za-z0-9_]{1,40}"
         elif name in _ENGINES:
-            pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `_spans_of` refuses decimals
+            pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `_searched` refuses decimals
         else:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         pattern += percent

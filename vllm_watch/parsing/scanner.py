@@ -20,9 +20,16 @@ from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.requestlines import RequestLines
 from vllm_watch.parsing.scan import Scan, Walk
-from vllm_watch.parsing.skippedlines import DullLines, Place
-from vllm_watch.parsing.statsheads import StatsHeads
-from vllm_watch.parsing.text import LONGEST_MESSAGE, STATS_LIKE, segment_end, shown, without_escapes
+from vllm_watch.parsing.skippedlines import LONGEST, DullLines, place_of
+from vllm_watch.parsing.statslines import StatsLines
+from vllm_watch.parsing.text import (
+    LONGEST_MESSAGE,
+    STATS_LIKE,
+    ZEROS,
+    segment_end,
+    shown,
+    without_escapes,
+)
 from vllm_watch.parsing.timestamps import STAMP_LENGTH, StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
 
@@ -60,7 +67,7 @@ class Scanner:
         self._error_site: tuple[str, str, bytes] | None = None
         self._requests = None if formats.requests is None else RequestLines(formats.requests)
         self._dull = DullLines(formats, self._bare.silent)
-        self._heads = StatsHeads(formats)
+        self._stats = StatsLines(formats, self._bare.silent)
         self._large: LargeBlocks | None = None
         self._known: KnownLines | None = None
         self._read = WORTH_IT if large else 0
@@ -84,18 +91,17 @@ class Scanner:
         lacks = LARGE_BLOCK - len(block)
         worth = self._read > WORTH_IT or "numpy" in sys.modules
         pays = worth and (lacks <= 0 or 1_000 * block.count(STATS_LIKE) >= lacks)
-        scan.lines = whole is not block  # counts the rest of an ignored line
+        scan.lines = whole.count(b"\n", 0, len(whole) - len(block))  # the rest of an ignored line
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
             removed: list[Removed] = []
-            text = plain = self.formats.unwrapper.plain(block)
+            text = self.formats.unwrapper.plain(self._after_known(scan, block))
             if len(text) >= SIFTED and not self.within:
                 from vllm_watch.parsing.smallaccessfilter import without_usual
 
                 text, removed = without_usual(text, self._access, self._bare.is_plain)
             self.walk(scan, text, removed)
-            rest, beside = (text, removed) if plain is whole else (whole, ())
-            scan.lines = rest.count(b"\n") + sum(lines for *_, lines in beside)
+            scan.lines += text.count(b"\n") + sum(lines for *_, lines in removed)
         self._say_requests(scan, self.stamp)
         self._read_beside(scan, text)
         scan.end()
@@ -172,7 +178,7 @@ class Scanner:
                 self._read_bare(walk, bare.pop())
             if at >= walk.line_end:
                 walk.enter(at)
-                if at >= walk.opaque_end and (self._pass(walk) or self._read_stats(walk, at)):
+                if at >= walk.opaque_end and self._read_alike(walk):
                     at = text.find(b".py:", walk.line_end)
                     continue
             at = text.find(b".py:", self._read_anchor(walk, at))
@@ -183,36 +189,48 @@ class Scanner:
         end = walk.line_end if walk.envelopes > MOST_ENVELOPES else walk.opaque_end
         self._opaque = self._opaque or (end >= len(text) > 0 and text[-1:] != b"\n")
 
-    def _read_stats(self, walk: Walk, anchor: int) -> bool:
-        """Read a line that differs from an earlier stats line only in its numbers."""
-        if walk.teaches:
+    def _after_known(self, scan: Scan, block: bytes) -> bytes:
+        """Read the known stats lines with which a block begins; return the rest."""
+        at = 0
+        while not self.within and 0 <= (end := block.find(b"\n", at)) <= at + LONGEST:
+            line, stamp = block[at:end], self.stamp
+            known = self._stats.known.get(line.translate(ZEROS))
+            time = None if known is None else self._time(scan, line[known.stamp])
+            if known is None or time is None:
+                break
+            if self.uncounted:
+                self._say_requests(scan, stamp)
+            scan.items.append(known.sample(line, time))
+            scan.lines += 1
+            at = end + 1
+        return block[at:]
+
+    def _read_alike(self, walk: Walk) -> bool:
+        """Read a line that differs from an earlier one only in its digits."""
+        if walk.line_end - walk.line_start > LONGEST:
             return False
-        line = self._heads.read(walk.block, walk.line_start, anchor, walk.line_end)
-        stamp = self.stamp
-        time = None if line is None else self._time(walk.scan, line.stamp)
-        if line is None or time is None:
+        line, stamp = walk.block[walk.line_start : walk.line_end], self.stamp
+        zeros = line.translate(ZEROS)
+        stamp_at = self._dull.stamps.get(zeros)
+        if stamp_at is not None:
+            return self._pass(walk, line[stamp_at : stamp_at + STAMP_LENGTH])
+        known = None if walk.teaches else self._stats.known.get(zeros)
+        time = None if known is None else self._time(walk.scan, line[known.stamp])
+        if known is None or time is None:
             return False
         self._count_requests(walk, walk.line_start, stamp)
-        engine, values = line.parts.engine or 0, line.parts.values
-        walk.scan.items.append(Sample(time, engine, values, writer=line.writer))
-        walk.scan.stats_like -= walk.block.find(STATS_LIKE, line.end, walk.line_end) >= 0
-        walk.after = line.end
+        walk.scan.items.append(known.sample(line, time))
+        walk.scan.stats_like -= known.stats_like
         return True
 
-    def _pass(self, walk: Walk) -> bool:
+    def _pass(self, walk: Walk, stamp: bytes) -> bool:
         """Skip a line without information; only its stamp counts."""
-        stamp_at = self._dull.stamp_of(walk.block, walk.line_start, walk.line_end)
-        if stamp_at is None:
+        before, time = self.stamp, self._time(walk.scan, stamp)
+        if time is None:
             return False
-        stamp = walk.block[stamp_at : stamp_at + STAMP_LENGTH]
-        seen, zone = self._stamped
-        if stamp != seen or zone is not self.clock.zone or walk.scan.newest_stamp is None:
-            before, time = self.stamp, self._time(walk.scan, stamp)
-            if time is None:
-                return False
-            if time != before:
-                self._count_requests(walk, walk.line_start, before)
-                walk.scan.passed(time, time, time)
+        if time != before:
+            self._count_requests(walk, walk.line_start, before)
+            walk.scan.passed(time, time, time)
         self._error_site = None
         return True
 
@@ -250,7 +268,7 @@ class Scanner:
             return end
         if time is None:
             return end
-        message = self._up_to_next(whole)
+        message = self.formats.envelope.up_to_next(whole)
         record = self._message(envelope, message, time)
         if record is not None or time != stamp:
             self._count_requests(walk, walk.line_start, stamp)
@@ -260,7 +278,8 @@ class Scanner:
             walk.scan.put(record)
             if isinstance(record, Sample):
                 walk.scan.stats_like -= STATS_LIKE in message
-                self._heads.learn(block, (walk.line_start, head, end), envelope)
+                if head == walk.line_start:
+                    self._stats.learn(block, (head, end, walk.line_end), envelope)
         elif STATS_LIKE in whole:  # counted each time: never known as a line without information
             cut = self.formats.is_cut(envelope.file, whole)
             walk.scan.damaged += cut
@@ -287,12 +306,9 @@ class Scanner:
     ) -> None:
         """Remember the result of a line that was read in full, for similar lines."""
         known, (start, body) = self._known, head
-        if known is None or not walk.teaches or start != walk.line_start:
-            return
-        line = walk.block[start : walk.line_end]
-        body -= start
-        place = Place(line, line.rfind(envelope.stamp, 0, body), body, len(line.rstrip(b"\r\n \0")))
-        known.learn(place, envelope, record)
+        if known is not None and walk.teaches and start == walk.line_start:
+            place = place_of(walk.block, (start, body, walk.line_end), envelope)
+            known.learn(place, envelope, record)
 
     def _seen_of(self, block: bytes, *, continued: bool) -> bytes:
         """Return a block without the rest of a line whose beginning made it opaque."""
@@ -307,23 +323,14 @@ class Scanner:
 
     def _time(self, scan: Scan, stamp: bytes) -> float | None:
         """Note a line's stamp, None if it is not a valid time."""
-        time = self.clock.resolve(stamp)
+        if stamp == self._stamped[0] and self._stamped[1] is self.clock.zone:
+            time = self.stamp
+        else:
+            time = self.clock.resolve(stamp)
         if time is not None:
             self.stamp, self._stamped = time, (stamp, self.clock.zone)
             scan.saw(time)
         return time
-
-    def _up_to_next(self, body: bytes) -> bytes:
-        """Return a message without another process's line that runs into it."""
-        if b".py:" not in body:
-            return body
-        for anchor in ANCHOR.finditer(body):
-            start = max(0, anchor.end() - LONGEST_HEAD)
-            head = body[start : anchor.end()]
-            envelope = self.formats.envelope.read(head)
-            if envelope is not None:
-                return body[:start] + without_escapes(head)[: envelope.start]
-        return body
 
     def _message(self, envelope: Envelope, body: bytes, time: float) -> Record | None:
         """Read one message after an envelope, None if nothing in it is kept."""

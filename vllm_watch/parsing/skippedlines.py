@@ -34,6 +34,13 @@ class Place(NamedTuple):
     """Where its message ends."""
 
 
+def place_of(block: bytes, at: tuple[int, int, int], envelope: Envelope) -> Place:
+    """Return the parts of a line; `at` is where it begins, where its message begins, its end."""
+    start, body, end = at
+    line, body = block[start:end], body - start
+    return Place(line, line.rfind(envelope.stamp, 0, body), body, len(line.rstrip(b"\r\n \0")))
+
+
 class DullLines:
     """Shapes of lines that give no record, with the position of their stamp."""
 
@@ -46,13 +53,6 @@ class DullLines:
         self._silent = silent
         self.stamps: dict[bytes, int] = {}
         """The shapes, each with the position of its stamp."""
-
-    def stamp_of(self, block: bytes, start: int, end: int) -> int | None:
-        """Return where the stamp of the line `block[start:end]` is, None if it must be read."""
-        if end - start > LONGEST:
-            return None
-        offset = self.stamps.get(block[start:end].translate(ZEROS))
-        return None if offset is None else start + offset
 
     def learn(
         self, block: bytes, line: tuple[int, int], body: tuple[int, int], envelope: Envelope
