@@ -44,7 +44,8 @@ MOST_ENVELOPES = 1_000
 LARGE_BLOCK = 256 * 1024
 """From this size in bytes on, a block may be read as large; a stats line counts as 1,000 more."""
 SIFTED = 64 * 1024
-"""From this size in bytes on, the usual access lines of a small block are removed first."""
+"""From this size in bytes on, the stats lines of a block are counted for that, and the usual access
+lines of a small one are removed first."""
 WORTH_IT = 2 << 20
 """From this many bytes of a log on, reading large blocks pays: numpy takes 0.1 s to load."""
 
@@ -88,25 +89,31 @@ class Scanner:
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
-        lacks = LARGE_BLOCK - len(block)
         worth = self._read > WORTH_IT or "numpy" in sys.modules
-        pays = worth and (lacks <= 0 or 1_000 * block.count(STATS_LIKE) >= lacks)
+        stats = block.count(STATS_LIKE) if len(block) >= SIFTED else 0
+        pays = worth and len(block) + 1_000 * stats >= LARGE_BLOCK
         scan.lines = whole.count(b"\n", 0, len(whole) - len(block))  # the rest of an ignored line
         text = self._large_blocks().read(scan, block) if pays else None
-        if text is None:
-            removed: list[Removed] = []
-            text = self.formats.unwrapper.plain(self._after_known(scan, block))
-            if len(text) >= SIFTED and not self.within:
-                from vllm_watch.parsing.smallaccessfilter import without_usual
-
-                text, removed = without_usual(text, self._access, self._bare.is_plain)
-            self.walk(scan, text, removed)
-            scan.lines += text.count(b"\n") + sum(lines for *_, lines in removed)
+        if text is None and (text := self._after_known(scan, block)):
+            text = self._read_small(scan, text)
         self._say_requests(scan, self.stamp)
-        self._read_beside(scan, text)
+        if text:
+            self._read_beside(scan, text)
         scan.end()
         scan.stats_like = max(0, scan.stats_like)
         return scan
+
+    def _read_small(self, scan: Scan, block: bytes) -> bytes:
+        """Read a block that is not read as large; return it with JSON lines made plain."""
+        removed: list[Removed] = []
+        text = self.formats.unwrapper.plain(block)
+        if len(text) >= SIFTED and not self.within:
+            from vllm_watch.parsing.smallaccessfilter import without_usual
+
+            text, removed = without_usual(text, self._access, self._bare.is_plain)
+        self.walk(scan, text, removed)
+        scan.lines += text.count(b"\n") + sum(lines for *_, lines in removed)
+        return text
 
     def _read_beside(self, scan: Scan, text: bytes) -> None:
         """Append the records made from many lines: steps, answered requests."""
@@ -191,10 +198,10 @@ class Scanner:
 
     def _after_known(self, scan: Scan, block: bytes) -> bytes:
         """Read the known stats lines with which a block begins; return the rest."""
-        at = 0
-        while not self.within and 0 <= (end := block.find(b"\n", at)) <= at + LONGEST:
+        at, lines = 0, {} if self.within else self._stats.known
+        while 0 <= (end := block.find(b"\n", at)) <= at + LONGEST:
             line, stamp = block[at:end], self.stamp
-            known = self._stats.known.get(line.translate(ZEROS))
+            known = lines.get(line.translate(ZEROS))
             time = None if known is None else self._time(scan, line[known.stamp])
             if known is None or time is None:
                 break
@@ -285,8 +292,7 @@ class Scanner:
             walk.scan.damaged += cut
             walk.scan.stats_like -= cut
         elif head == walk.line_start:
-            line, body = (head, walk.line_end), (end, walk.line_end)
-            self._dull.learn(block, line, body, envelope)
+            self._dull.learn(block, (head, end, walk.line_end), envelope)
         self._learn(walk, (head, end), envelope, record)
         return end
 
@@ -323,10 +329,8 @@ class Scanner:
 
     def _time(self, scan: Scan, stamp: bytes) -> float | None:
         """Note a line's stamp, None if it is not a valid time."""
-        if stamp == self._stamped[0] and self._stamped[1] is self.clock.zone:
-            time = self.stamp
-        else:
-            time = self.clock.resolve(stamp)
+        known = stamp == self._stamped[0] and self._stamped[1] is self.clock.zone
+        time = self.stamp if known else self.clock.resolve(stamp)
         if time is not None:
             self.stamp, self._stamped = time, (stamp, self.clock.zone)
             scan.saw(time)

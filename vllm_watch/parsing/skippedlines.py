@@ -54,21 +54,19 @@ class DullLines:
         self.stamps: dict[bytes, int] = {}
         """The shapes, each with the position of its stamp."""
 
-    def learn(
-        self, block: bytes, line: tuple[int, int], body: tuple[int, int], envelope: Envelope
-    ) -> None:
-        """Remember a line that gave no record: its span, its message's span, its envelope."""
-        start, end = line
+    def learn(self, block: bytes, at: tuple[int, int, int], envelope: Envelope) -> None:
+        """Remember a line that gave no record; `at` as for `place_of`."""
+        start, body, end = at
         if (
             end - start > LONGEST
             or len(self.stamps) >= MOST
             or envelope.level in ("ERROR", "CRITICAL")
-            or block.find(b".py:", body[0], end) >= 0
+            or block.find(b".py:", body, end) >= 0
             or block.find(PROTOCOL, start, end) >= 0
             or not self._silent(block[start:end])
-            or not self._formats.is_dull(without_escapes(block[body[0] : body[1]]))
+            or not self._formats.is_dull(without_escapes(block[body:end]))
         ):
             return
-        stamp = block.rfind(envelope.stamp, start, body[0])
+        stamp = block.rfind(envelope.stamp, start, body)
         if stamp >= 0:
             self.stamps[block[start:end].translate(ZEROS)] = stamp - start

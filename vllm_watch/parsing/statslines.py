@@ -57,9 +57,9 @@ class StatsLines:
         """By lines with zeros for their digits."""
 
     def learn(self, block: bytes, at: tuple[int, int, int], envelope: Envelope) -> None:
-        """Remember a stats line that was read in full, if it is one envelope with its message.
+        """Remember a stats line that was read in full, if nothing else can be in it.
 
-        `at`: where the line begins, where its message begins, where the line ends.
+        `at` as for `place_of`.
         """
         place = place_of(block, at, envelope)
         line, file = place.line, envelope.file

@@ -101,12 +101,15 @@ class Streams:
         Names are removed from the lines; lines of other loggers are rewritten as vLLM's.
         `continued`: the block begins within the line in which the last one ended.
         """
+        first: Iterable[bytes] = ()
         if not self._named:
-            self._named = bool(self.prefixes) or self._begins(block)
-        parts = self._parted(block, continued=continued) if self._named else [(MAIN, block)]
-        if not self._logged:
+            first = list(_first_lines(block))
+            self._named = bool(self.prefixes) or self._begins(block, first)
+        parts = [(MAIN, block)]
+        if self._named:
+            parts = self._parted(block, continued=continued)
             first = (line for _, lines in parts for line in _first_lines(lines))
-            self._logged = any(map(self._unwrapper.is_logged, first))
+        self._logged = self._logged or any(map(self._unwrapper.is_logged, first))
         return self._logged_lines(parts)
 
     def _logged_lines(self, parts: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
@@ -115,10 +118,10 @@ class Streams:
             return parts
         return [(part, self._unwrapper.logged(lines)) for part, lines in parts]
 
-    def _begins(self, block: bytes) -> bool:
+    def _begins(self, block: bytes, first: Iterable[bytes]) -> bool:
         if any(block.find(literal, 0, _SEARCHED) >= 0 for literal in self._unwrapper.anywhere):
             return True
-        return any(self._named_line(line)[0] is not None for line in _first_lines(block))
+        return any(self._named_line(line)[0] is not None for line in first)
 
     def _parted(self, block: bytes, *, continued: bool) -> list[tuple[str, bytes]]:
         inside = any(literal in block for literal in self._unwrapper.anywhere)
