@@ -237,10 +237,8 @@ class FileReader:
             parts.insert(0, (MAIN, b""))  # it has no lines here, but has a name from now on
         for name, lines in parts:
             own = MAIN if self.twin else name  # a companion belongs to its log's own server
-            for news in self._part_news(own, lines, chunk, continued=continued):
-                if isinstance(news, Block | CompanionBlock):
-                    news, size = replace(news, size=size), 0
-                yield news
+            yield from self._part_news(own, lines, chunk, continued=continued, size=size)
+            size = 0
 
     def _part_news(
         self,
@@ -249,8 +247,9 @@ class FileReader:
         chunk: Chunk,
         *,
         continued: bool,
+        size: int = 0,
     ) -> Iterator[News]:
-        """Yield news from the lines of one server."""
+        """Yield news from the lines of one server, for which `size` bytes were read."""
         now, source = self._options.now(), source_of(self.source, name)
         part = self._parts.get(name)
         if part is None:
@@ -262,7 +261,7 @@ class FileReader:
         before = part.run
         items = part.numbered(scan, shift)
         if self.twin:
-            yield CompanionBlock(source, items, arrived)
+            yield CompanionBlock(source, items, arrived, size)
             return
         if part.name != self._streams.name(name):
             part.name = self._streams.name(name)
@@ -279,6 +278,7 @@ class FileReader:
             newest_stamp=newest if newest is None else newest + shift,
             arrived=arrived,
             lines=scan.lines,
+            size=size,
             stats_like=scan.stats_like,
             damaged=scan.damaged,
         )

@@ -155,7 +155,7 @@ class Ingest:
             for news in reader.read():
                 quiet = quiet and not bytes_of(news)
                 if schedule is not None and known and bytes_of(news):
-                    schedule.grew(os.path.abspath(reader.path))
+                    schedule.grew(reader.path)
                     self._resting.grew(reader.path, by_event=schedule.by_event)
                 yield news
                 if stop.is_set():
@@ -198,7 +198,8 @@ class Ingest:
     ) -> list[FileReader]:
         """Return the readers of the files that changed, or of all due ones if unknown."""
         # Events name a folder as it was given, such as "." or "logs/".
-        places = {os.path.abspath(path) for path in changed or ()}
+        names, at = changed or (), self._places
+        places = {name if name in at else os.path.abspath(name) for name in names}
         if changed is None or any(
             place not in self._places and place not in self._unrelated for place in places
         ):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.recorded import EngineRow, GpuRow
-from vllm_watch.core.records import Amendment, Event, Item, Stamps, StepTable, moved
+from vllm_watch.core.records import Amendment, Event, Item, Sample, Stamps, StepTable, moved
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.substitutes import RunFacts
@@ -114,6 +114,9 @@ class Part:
 
     def _numbered(self, record: Item, shift: float) -> Item:
         placed = moved(record, shift)
+        if isinstance(placed, Sample):  # most are, and each further question takes time
+            run = self._counter.feed(record)
+            return replace(placed, run=run) if run else placed
         if isinstance(placed, StepTable | AnsweredTable):
             return placed
         if isinstance(placed, Stamps):
