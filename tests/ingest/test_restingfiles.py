@@ -50,8 +50,11 @@ def test_files_that_events_tell_of_rest_between_them(clock: Clock) -> None:
     resting.due(PATHS, {"/logs"})
     for path in PATHS:
         resting.grew(path, by_event=True)
+    # They have just been read: their turn counts from the tenth poll on.
+    assert not any(resting.due(PATHS, {"/logs"}) for _ in range(RARELY - 1))
     polls = [resting.due(PATHS, {"/logs"}) for _ in range(RARELY)]
     assert sum(map(len, polls)) == MANY
+    assert set().union(*polls) == set(PATHS)
     resting.grew(PATHS[7], by_event=False)  # an event was lost, or is about to come
     assert all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
     resting.grew(PATHS[7], by_event=True)

@@ -2,8 +2,9 @@
 
 Looking at a file costs about 20 µs, so polling 5,000 of them each second would use a tenth of a
 core. In a watched folder of a local file system, files that have not grown for a while, or whose
-growth is reported by events, are looked at in every tenth poll only. If such a file grew without an
-event, the events of its folder are no longer trusted, and each poll looks at all of its files.
+growth is reported by events, are looked at in every tenth poll only, and not if an event had them
+read within ten polls. If such a file grew without an event, the events of its folder are no longer
+trusted, and each poll looks at all of its files.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class RestingFiles:
         """Folders in which a file grew without an event while it rested."""
         self._turns: dict[str, tuple[str, int]] = {}
         """The folder of each file, and in which polls it is looked at while it rests."""
-        self._by_event: set[str] = set()
-        """Files whose newest growth an event reported: the next one will be reported as well."""
+        self._by_event: dict[str, int] = {}
+        """Files whose newest growth an event reported: the next one will be reported as well. With
+        the number of polls before it."""
 
     def due(self, paths: Collection[str], watched: Collection[str]) -> set[str]:
         """Return which of all files to look at in this poll.
@@ -54,8 +56,13 @@ class RestingFiles:
             folder, turn = self._turns.get(path) or self._placed(path)
             if folder not in folders:
                 folders[folder] = self._tells(folder, path, watched)
-            busy = now - quiet_from < QUIET_SECONDS and path not in self._by_event
-            if busy or not folders[folder] or (turn + self._polls) % RARELY == 0:
+            read = self._by_event.get(path)
+            its_turn = (turn + self._polls) % RARELY == 0
+            if read is None:
+                looks = its_turn or now - quiet_from < QUIET_SECONDS
+            else:
+                looks = its_turn and self._polls - read >= RARELY
+            if looks or not folders[folder]:
                 due.add(path)
         return due
 
@@ -65,7 +72,10 @@ class RestingFiles:
         rested = now - self._quiet_from.get(path, now) >= QUIET_SECONDS
         if rested and not by_event:
             self._without_events.add(os.path.dirname(path))
-        (self._by_event.add if by_event else self._by_event.discard)(path)
+        if by_event:
+            self._by_event[path] = self._polls
+        else:
+            self._by_event.pop(path, None)
         self._quiet_from[path] = now
 
     def _tells(self, folder: str, path: str, watched: Collection[str]) -> bool:
