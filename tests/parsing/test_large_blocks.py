@@ -137,7 +137,7 @@ def summed(scans: list[Scan]) -> tuple[int, float | None]:
 def eager(small_is_large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read every block as a large one, and learn from little."""
     monkeypatch.setattr(accessfilter, "CLOSELY", 1)
-    monkeypatch.setattr(scanning, "SIFTED", 1)
+    monkeypatch.setattr(scanning, "FILTERED_FROM", 1)
     monkeypatch.setattr(smallaccessfilter, "FEWEST", 2)
     monkeypatch.setattr(blocks, "MANY_BYTES", 1)
 

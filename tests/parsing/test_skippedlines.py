@@ -95,10 +95,10 @@ def test_a_stats_line_is_known_again_whatever_its_numbers() -> None:
     assert len(reader.formats.stats_lines) == 2
 
 
-def test_a_dull_line_still_shows_the_time_between_requests() -> None:
-    dull_line = b"(EngineCore pid=7) INFO 11-23 09:00:%02d [core.py:58] chatter %d\n"
+def test_a_skipped_line_still_shows_the_time_between_requests() -> None:
+    skipped_line = b"(EngineCore pid=7) INFO 11-23 09:00:%02d [core.py:58] chatter %d\n"
     access = b'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 200 OK\n'
-    text = b"".join(dull_line % (i, i) + access for i in range(5))
+    text = b"".join(skipped_line % (i, i) + access for i in range(5))
     (scan,) = scans(text, cut=100)
     stamps = [record.time for record in scan.records]  # type: ignore[union-attr]
     assert [time - stamps[0] for time in stamps] == [0, 1, 2, 3, 4]  # type: ignore[operator]

@@ -116,7 +116,7 @@ class LargeBlocks:
         if shape is None or (rows := shape.layout.read(text)) is None:
             return False
         count, last = rows.lines, scanner.stamp
-        times = scanner.see_all(scan, rows.stamps)
+        times = scanner.note_joined_stamps(scan, rows.stamps)
         answers = [usual.answer for usual in self._forms]
         tables.count_all([last, *times], gaps.part(0, count), answers)
         scan.items += tables.take()
@@ -171,7 +171,7 @@ class LargeBlocks:
         """Read lines whose kind is known."""
         tables, rows, last = self._tables, piece.rows, self._scanner.stamp
         counts, passed = self._scanner.uncounted, False
-        times = self._scanner.see(scan, piece.stamps[start:stop])
+        times = self._scanner.note_stamps(scan, piece.stamps[start:stop])
         near = piece.gaps.part(start, stop)
         part = rows[start:stop]
         if not counts and None not in times and all(row and row[0].usual for row in part):
@@ -181,7 +181,7 @@ class LargeBlocks:
             return
         idle = [time for time, row in zip(times, part, strict=True) if time and row is None]
         if idle:
-            scan.passed(idle[0], min(idle), max(idle))
+            scan.note_skipped(idle[0], min(idle), max(idle))
         gaps = near.by_line()
         for at, time in enumerate(times, start):
             self._count(gaps.get(at - start, ()))
@@ -238,7 +238,7 @@ class LargeBlocks:
                 removed.append((size, usual.answer, left))
             pieces.append(line + b"\n" if ended else line)
             size += len(pieces[-1])
-        self._scanner.walk(scan, b"".join(pieces), removed, teaches=True)
+        self._scanner.read_text(scan, b"".join(pieces), removed, teaches=True)
         if not whole and ended:
             self._known.learn_nothing(lines)
 

@@ -88,7 +88,7 @@ class Formats:
     """The files by name, in the given order; a second file of the same name gets ` (2)`."""
     stats_lines: dict[bytes, StatsLine] = field(default_factory=dict)
     """The stats lines known to the scanners of all logs."""
-    _dull: set[bytes] = field(default_factory=set)
+    _skipped: set[bytes] = field(default_factory=set)
 
     def is_opaque(self, file: str, body: bytes) -> bool:
         """Return whether the rest of the physical line is text of a user or a model."""
@@ -137,7 +137,7 @@ class Formats:
         contains no event's literal without digits, it cannot be an event.
         """
         shape = body.translate(None, DIGITS)
-        if shape in self._dull:
+        if shape in self._skipped:
             return None
         for form in self.events:
             if form.contains in body and form.level in ("", envelope.level):
@@ -145,11 +145,11 @@ class Formats:
                 if fields is not None:
                     text, fields = shown(body), fields_without_secrets(fields)
                     return Event(form.kind, time, without_secrets(text), fields, envelope.level)
-        if len(self._dull) < MOST_SHAPES and not any(form.gist in shape for form in self.events):
-            self._dull.add(shape)
+        if len(self._skipped) < MOST_SHAPES and not any(form.gist in shape for form in self.events):
+            self._skipped.add(shape)
         return None
 
-    def is_dull(self, body: bytes) -> bool:
+    def is_skippable(self, body: bytes) -> bool:
         """Return whether a message was searched and has no known content.
 
         True for all messages that differ from it only in their digits.
@@ -158,7 +158,7 @@ class Formats:
         forms = (*self.stats, *self.companions)
         known = any(form.contains.translate(None, DIGITS) in shape for form in forms)
         opaque = any(word.translate(None, DIGITS) in shape for word in self.opaque_words)
-        return shape in self._dull and not known and not opaque
+        return shape in self._skipped and not known and not opaque
 
 
 def _read(forms: list[LineForm], file: str, body: bytes) -> Parts | None:

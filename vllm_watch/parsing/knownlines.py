@@ -11,7 +11,7 @@ from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.parts import DIGITS
 from vllm_watch.parsing.shapes import Shape, shape_of
-from vllm_watch.parsing.skippedlines import LONGEST, MOST, DullLines, Place
+from vllm_watch.parsing.skippedlines import LONGEST, MOST, Place, SkippedLines
 from vllm_watch.parsing.text import STATS_LIKE, ZEROS
 
 NOTHING = -1
@@ -30,10 +30,12 @@ Kind: TypeAlias = "list[Shape] | int"
 class KnownLines:
     """The known shapes of one log's lines."""
 
-    def __init__(self, formats: Formats, dull: DullLines, plain: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self, formats: Formats, skipped: SkippedLines, plain: Callable[[bytes], bool]
+    ) -> None:
         """Begin empty; `plain` returns whether a text has no part of another line."""
         self._formats = formats
-        self._dull = dull
+        self._skipped = skipped
         self._plain = plain
         self._shapes: dict[bytes, list[Shape]] = {}
         self._times: dict[bytes, int] = {}
@@ -49,7 +51,7 @@ class KnownLines:
         kinds: list[Kind | None] = list(shapes)
         if None not in kinds:
             return kinds
-        stamps, heads = self._dull.stamps, self._heads
+        stamps, heads = self._skipped.stamps, self._heads
         for at, zeros in enumerate(text.translate(ZEROS).split(b"\n")):
             if kinds[at] is None:
                 kind = stamps.get(zeros)

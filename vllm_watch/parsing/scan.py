@@ -42,14 +42,14 @@ class Scan:
         """Return the items with each line of a table as a separate record."""
         return records_of(self.items)
 
-    def saw(self, time: float) -> None:
+    def note_stamp(self, time: float) -> None:
         """Note a stamp."""
         if self.newest_stamp is None or time > self.newest_stamp:
             self.newest_stamp = time
 
-    def passed(self, first: float, oldest: float, newest: float) -> None:
+    def note_skipped(self, first: float, oldest: float, newest: float) -> None:
         """Note the stamps of lines that may give no record."""
-        self.saw(newest)
+        self.note_stamp(newest)
         if self._passed is None:
             self._passed = len(self.items), first, oldest, newest
             return
@@ -108,7 +108,7 @@ def _amend(records: list[Item], at: int, added: Amendment) -> bool:
 
 
 @dataclass(slots=True)
-class Walk:
+class BlockCursor:
     """How far a block has been read."""
 
     block: bytes

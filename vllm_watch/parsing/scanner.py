@@ -19,8 +19,8 @@ from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.requestlines import RequestLines
-from vllm_watch.parsing.scan import Scan, Walk
-from vllm_watch.parsing.skippedlines import LONGEST, DullLines, place_of
+from vllm_watch.parsing.scan import BlockCursor, Scan
+from vllm_watch.parsing.skippedlines import LONGEST, SkippedLines, place_of
 from vllm_watch.parsing.statslines import StatsLines
 from vllm_watch.parsing.text import (
     LONGEST_MESSAGE,
@@ -43,7 +43,7 @@ MOST_ENVELOPES = 1_000
 """Messages of other processes that may run into a line; the rest of the line is skipped."""
 LARGE_BLOCK = 256 * 1024
 """From this size in bytes on, a block may be read as large; a stats line counts as 1,000 more."""
-SIFTED = 64 * 1024
+FILTERED_FROM = 64 * 1024
 """From this size in bytes on, the stats lines of a block are counted for that, and the usual access
 lines of a small one are removed first."""
 WORTH_IT = 2 << 20
@@ -67,7 +67,7 @@ class Scanner:
         self._bare = BareLines(formats, twin=twin)
         self._error_site: tuple[str, str, bytes] | None = None
         self._requests = None if formats.requests is None else RequestLines(formats.requests)
-        self._dull = DullLines(formats, self._bare.silent)
+        self._skipped = SkippedLines(formats, self._bare.silent)
         self._stats = StatsLines(formats, self._bare.silent)
         self._large: LargeBlocks | None = None
         self._known: KnownLines | None = None
@@ -90,7 +90,7 @@ class Scanner:
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
         worth = self._read > WORTH_IT or "numpy" in sys.modules
-        stats = block.count(STATS_LIKE) if len(block) >= SIFTED else 0
+        stats = block.count(STATS_LIKE) if len(block) >= FILTERED_FROM else 0
         pays = worth and len(block) + 1_000 * stats >= LARGE_BLOCK
         scan.lines = whole.count(b"\n", 0, len(whole) - len(block))  # the rest of an ignored line
         text = self._large_blocks().read(scan, block) if pays else None
@@ -107,11 +107,11 @@ class Scanner:
         """Read a block that is not read as large; return it with JSON lines made plain."""
         removed: list[Removed] = []
         text = self.formats.unwrapper.plain(block)
-        if len(text) >= SIFTED and not self.within:
+        if len(text) >= FILTERED_FROM and not self.within:
             from vllm_watch.parsing.smallaccessfilter import without_usual
 
             text, removed = without_usual(text, self._access, self._bare.is_plain)
-        self.walk(scan, text, removed)
+        self.read_text(scan, text, removed)
         scan.lines += text.count(b"\n") + sum(lines for *_, lines in removed)
         return text
 
@@ -132,7 +132,7 @@ class Scanner:
         from vllm_watch.parsing.knownlines import KnownLines
 
         if self._large is None:
-            self._known = KnownLines(self.formats, self._dull, self._bare.is_plain)
+            self._known = KnownLines(self.formats, self._skipped, self._bare.is_plain)
             access = AccessFilter(self._access, self._bare.is_plain)
             self._large = LargeBlocks(self, self.formats.unwrapper, access, self._known)
         return self._large
@@ -142,13 +142,13 @@ class Scanner:
         """Whether the next line may belong to a traceback that has begun."""
         return self._bare.traceback.open
 
-    def see(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
+    def note_stamps(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
         """Note the stamps of lines; return their times, None if there is none."""
         times = self.clock.resolve_all(stamps)
         self._note(scan, times, lambda at: stamps[at] or b"")
         return times
 
-    def see_all(self, scan: Scan, stamps: bytes) -> list[float | None]:
+    def note_joined_stamps(self, scan: Scan, stamps: bytes) -> list[float | None]:
         """Do the same for stamps one after the other."""
         times = self.clock.resolve_row(stamps)
         self._note(scan, times, lambda at: stamps[at * STAMP_LENGTH : (at + 1) * STAMP_LENGTH])
@@ -162,13 +162,13 @@ class Scanner:
         if known:
             newest = next(at for at in range(len(times) - 1, -1, -1) if times[at] is not None)
             self.stamp, self._stamped = times[newest], (stamp(newest), self.clock.zone)
-            scan.saw(max(known))
+            scan.note_stamp(max(known))
 
     def end_error(self) -> None:
         """Prevent further lines from joining the newest error."""
         self._error_site = None
 
-    def walk(
+    def read_text(
         self, scan: Scan, text: bytes, removed: Sequence[Removed] = (), *, teaches: bool = False
     ) -> None:
         """Read a text of whole lines, from which access lines were `removed`, into a scan.
@@ -177,23 +177,23 @@ class Scanner:
         read in full, for the large blocks that follow.
         """
         scan.put_all(self._bare.rest(text))
-        walk = Walk(text, scan, removed=list(reversed(removed)), teaches=teaches)
+        cursor = BlockCursor(text, scan, removed=list(reversed(removed)), teaches=teaches)
         bare = self._bare.positions(text)
         at = text.find(b".py:")
         while at >= 0:
             while bare and bare[-1] < at:
-                self._read_bare(walk, bare.pop())
-            if at >= walk.line_end:
-                walk.enter(at)
-                if at >= walk.opaque_end and self._read_alike(walk):
-                    at = text.find(b".py:", walk.line_end)
+                self._read_bare(cursor, bare.pop())
+            if at >= cursor.line_end:
+                cursor.enter(at)
+                if at >= cursor.opaque_end and self._read_alike(cursor):
+                    at = text.find(b".py:", cursor.line_end)
                     continue
-            at = text.find(b".py:", self._read_anchor(walk, at))
+            at = text.find(b".py:", self._read_anchor(cursor, at))
         while bare:
-            self._read_bare(walk, bare.pop())
-        self._hold_requests(walk, len(text))
+            self._read_bare(cursor, bare.pop())
+        self._hold_requests(cursor, len(text))
         scan.stats_like += text.count(STATS_LIKE)
-        end = walk.line_end if walk.envelopes > MOST_ENVELOPES else walk.opaque_end
+        end = cursor.line_end if cursor.envelopes > MOST_ENVELOPES else cursor.opaque_end
         self._opaque = self._opaque or (end >= len(text) > 0 and text[-1:] != b"\n")
 
     def _after_known(self, scan: Scan, block: bytes) -> bytes:
@@ -212,108 +212,108 @@ class Scanner:
             at = end + 1
         return block[at:]
 
-    def _read_alike(self, walk: Walk) -> bool:
+    def _read_alike(self, cursor: BlockCursor) -> bool:
         """Read a line that differs from an earlier one only in its digits."""
-        if walk.line_end - walk.line_start > LONGEST:
+        if cursor.line_end - cursor.line_start > LONGEST:
             return False
-        line, stamp = walk.block[walk.line_start : walk.line_end], self.stamp
+        line, stamp = cursor.block[cursor.line_start : cursor.line_end], self.stamp
         zeros = line.translate(ZEROS)
-        stamp_at = self._dull.stamps.get(zeros)
+        stamp_at = self._skipped.stamps.get(zeros)
         if stamp_at is not None:
-            return self._pass(walk, line[stamp_at : stamp_at + STAMP_LENGTH])
-        known = None if walk.teaches else self._stats.known.get(zeros)
-        time = None if known is None else self._time(walk.scan, line[known.stamp])
+            return self._pass(cursor, line[stamp_at : stamp_at + STAMP_LENGTH])
+        known = None if cursor.teaches else self._stats.known.get(zeros)
+        time = None if known is None else self._time(cursor.scan, line[known.stamp])
         if known is None or time is None:
             return False
-        self._count_requests(walk, walk.line_start, stamp)
-        walk.scan.items.append(known.sample(line, time))
-        walk.scan.stats_like -= known.stats_like
+        self._count_requests(cursor, cursor.line_start, stamp)
+        cursor.scan.items.append(known.sample(line, time))
+        cursor.scan.stats_like -= known.stats_like
         return True
 
-    def _pass(self, walk: Walk, stamp: bytes) -> bool:
+    def _pass(self, cursor: BlockCursor, stamp: bytes) -> bool:
         """Skip a line without information; only its stamp counts."""
-        before, time = self.stamp, self._time(walk.scan, stamp)
+        before, time = self.stamp, self._time(cursor.scan, stamp)
         if time is None:
             return False
         if time != before:
-            self._count_requests(walk, walk.line_start, before)
-            walk.scan.passed(time, time, time)
+            self._count_requests(cursor, cursor.line_start, before)
+            cursor.scan.note_skipped(time, time, time)
         self._error_site = None
         return True
 
-    def _read_bare(self, walk: Walk, position: int) -> None:
+    def _read_bare(self, cursor: BlockCursor, position: int) -> None:
         """Read the line without an envelope that has a literal at `position`."""
-        if position < walk.opaque_end:
+        if position < cursor.opaque_end:
             return
-        found = self._bare.read(walk.block, position, self.clock, self.stamp)
+        found = self._bare.read(cursor.block, position, self.clock, self.stamp)
         if found:
-            self._count_requests(walk, position, self.stamp)
-            walk.scan.put_all(found)
-            walk.scan.stats_like -= self._own_stats(walk.scan, found, walk.block, position)
+            self._count_requests(cursor, position, self.stamp)
+            cursor.scan.put_all(found)
+            cursor.scan.stats_like -= self._own_stats(cursor.scan, found, cursor.block, position)
 
-    def _read_anchor(self, walk: Walk, position: int) -> int:
+    def _read_anchor(self, cursor: BlockCursor, position: int) -> int:
         """Read the message after an anchor; return from where to search for the next one."""
-        block = walk.block
+        block = cursor.block
         anchor = ANCHOR.match(block, position)
-        if anchor is None or position < walk.opaque_end:
-            return max(position + 1, walk.opaque_end)
+        if anchor is None or position < cursor.opaque_end:
+            return max(position + 1, cursor.opaque_end)
         end = anchor.end()
-        head = max(walk.line_start, walk.after, end - LONGEST_HEAD)
-        walk.after = end  # no envelope contains the end of another, so many anchors cost little
-        walk.envelopes += 1
-        if walk.envelopes > MOST_ENVELOPES:
-            return walk.line_end
+        head = max(cursor.line_start, cursor.after, end - LONGEST_HEAD)
+        cursor.after = end  # no envelope contains the end of another, so many anchors cost little
+        cursor.envelopes += 1
+        if cursor.envelopes > MOST_ENVELOPES:
+            return cursor.line_end
         envelope = self.formats.envelope.read(block[head:end])
         if envelope is None:
             return end
-        stamp, time = self.stamp, self._time(walk.scan, envelope.stamp)
-        whole = block[end : min(walk.line_end, end + LONGEST_MESSAGE)]
+        stamp, time = self.stamp, self._time(cursor.scan, envelope.stamp)
+        whole = block[end : min(cursor.line_end, end + LONGEST_MESSAGE)]
         if self.formats.is_opaque(envelope.file, whole):
-            self._pass_opaque(walk, position, stamp, time)
-            walk.scan.stats_like -= block.count(STATS_LIKE, end, walk.line_end)
-            self._learn(walk, (head, end), envelope, None)
+            self._pass_opaque(cursor, position, stamp, time)
+            cursor.scan.stats_like -= block.count(STATS_LIKE, end, cursor.line_end)
+            self._learn(cursor, (head, end), envelope, None)
             return end
         if time is None:
             return end
         message = self.formats.envelope.up_to_next(whole)
         record = self._message(envelope, message, time)
         if record is not None or time != stamp:
-            self._count_requests(walk, walk.line_start, stamp)
+            self._count_requests(cursor, cursor.line_start, stamp)
         if time != stamp and (record is None or isinstance(record, Amendment)):
-            walk.scan.passed(time, time, time)
+            cursor.scan.note_skipped(time, time, time)
         if record is not None:
-            walk.scan.put(record)
+            cursor.scan.put(record)
             if isinstance(record, Sample):
-                walk.scan.stats_like -= STATS_LIKE in message
-                if head == walk.line_start:
-                    self._stats.learn(block, (head, end, walk.line_end), envelope)
+                cursor.scan.stats_like -= STATS_LIKE in message
+                if head == cursor.line_start:
+                    self._stats.learn(block, (head, end, cursor.line_end), envelope)
         elif STATS_LIKE in whole:  # counted each time: never known as a line without information
             cut = self.formats.is_cut(envelope.file, whole)
-            walk.scan.damaged += cut
-            walk.scan.stats_like -= cut
-        elif head == walk.line_start:
-            self._dull.learn(block, (head, end, walk.line_end), envelope)
-        self._learn(walk, (head, end), envelope, record)
+            cursor.scan.damaged += cut
+            cursor.scan.stats_like -= cut
+        elif head == cursor.line_start:
+            self._skipped.learn(block, (head, end, cursor.line_end), envelope)
+        self._learn(cursor, (head, end), envelope, record)
         return end
 
     def _pass_opaque(
-        self, walk: Walk, position: int, before: float | None, time: float | None
+        self, cursor: BlockCursor, position: int, before: float | None, time: float | None
     ) -> None:
         """Skip the rest of a line that is not from the server itself; only its stamp counts."""
-        self._hold_requests(walk, position)
+        self._hold_requests(cursor, position)
         if time is not None and time != before:
-            self._say_requests(walk.scan, before)
-            walk.scan.passed(time, time, time)
-        walk.counted = walk.opaque_end = walk.line_end
+            self._say_requests(cursor.scan, before)
+            cursor.scan.note_skipped(time, time, time)
+        cursor.counted = cursor.opaque_end = cursor.line_end
         self._error_site = None
 
     def _learn(
-        self, walk: Walk, head: tuple[int, int], envelope: Envelope, record: Record | None
+        self, cursor: BlockCursor, head: tuple[int, int], envelope: Envelope, record: Record | None
     ) -> None:
         """Remember the result of a line that was read in full, for similar lines."""
         known, (start, body) = self._known, head
-        if known is not None and walk.teaches and start == walk.line_start:
-            place = place_of(walk.block, (start, body, walk.line_end), envelope)
+        if known is not None and cursor.teaches and start == cursor.line_start:
+            place = place_of(cursor.block, (start, body, cursor.line_end), envelope)
             known.learn(place, envelope, record)
 
     def _seen_of(self, block: bytes, *, continued: bool) -> bytes:
@@ -333,7 +333,7 @@ class Scanner:
         time = self.stamp if known else self.clock.resolve(stamp)
         if time is not None:
             self.stamp, self._stamped = time, (stamp, self.clock.zone)
-            scan.saw(time)
+            scan.note_stamp(time)
         return time
 
     def _message(self, envelope: Envelope, body: bytes, time: float) -> Record | None:
@@ -373,14 +373,14 @@ class Scanner:
         for record in found:
             if isinstance(record, Sample):
                 self.stamp, self._stamped = record.time, (b"", self.clock.zone)
-                scan.saw(record.time)
+                scan.note_stamp(record.time)
                 return block.count(STATS_LIKE, position, segment_end(block, position))
         return 0
 
-    def _count_requests(self, walk: Walk, end: int, stamp: float | None) -> None:
+    def _count_requests(self, cursor: BlockCursor, end: int, stamp: float | None) -> None:
         """Turn the requests up to `end` that are not counted yet into a record."""
-        self._hold_requests(walk, end)
-        self._say_requests(walk.scan, stamp)
+        self._hold_requests(cursor, end)
+        self._say_requests(cursor.scan, stamp)
 
     def _say_requests(self, scan: Scan, stamp: float | None) -> None:
         """Turn the counted requests into a record."""
@@ -389,12 +389,12 @@ class Scanner:
             scan.items.append(counted)
             self.uncounted.clear()
 
-    def _hold_requests(self, walk: Walk, end: int) -> None:
+    def _hold_requests(self, cursor: BlockCursor, end: int) -> None:
         """Count the requests since the last count, up to `end`."""
         counts = self.uncounted
-        for answer, number in self._access.count(walk.block, walk.counted, end).items():
+        for answer, number in self._access.count(cursor.block, cursor.counted, end).items():
             counts[answer] = counts.get(answer, 0) + number
-        walk.counted = end
-        while walk.removed and walk.removed[-1][0] <= end:
-            _, answer, number = walk.removed.pop()
+        cursor.counted = end
+        while cursor.removed and cursor.removed[-1][0] <= end:
+            _, answer, number = cursor.removed.pop()
             counts[answer] = counts.get(answer, 0) + number

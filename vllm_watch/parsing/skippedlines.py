@@ -41,7 +41,7 @@ def place_of(block: bytes, at: tuple[int, int, int], envelope: Envelope) -> Plac
     return Place(line, line.rfind(envelope.stamp, 0, body), body, len(line.rstrip(b"\r\n \0")))
 
 
-class DullLines:
+class SkippedLines:
     """Shapes of lines that give no record, with the position of their stamp."""
 
     def __init__(self, formats: Formats, silent: Callable[[bytes], bool]) -> None:
@@ -64,7 +64,7 @@ class DullLines:
             or block.find(b".py:", body, end) >= 0
             or block.find(PROTOCOL, start, end) >= 0
             or not self._silent(block[start:end])
-            or not self._formats.is_dull(without_escapes(block[body:end]))
+            or not self._formats.is_skippable(without_escapes(block[body:end]))
         ):
             return
         stamp = block.rfind(envelope.stamp, start, body)
