@@ -36,9 +36,10 @@ def test_all_that_was_read_is_passed_over_and_collection_begins() -> None:
     lasting.settle(store)  # nothing has been read since
     assert gc.get_freeze_count() <= before
     store.apply(LogFound("b.log"))
-    more = [[index] for index in range(100)]
+    more = [[index] for index in range(10_000)]
     lasting.settle(store)
-    assert gc.get_freeze_count() > before + len(more) - 10
+    # Some of the many objects of other tests may be freed meanwhile.
+    assert gc.get_freeze_count() > before + len(more) / 2
 
 
 class Ring:
