@@ -63,14 +63,13 @@ class StatsLines:
         """
         place = place_of(block, at, envelope)
         line, file = place.line, envelope.file
-        if len(line) > LONGEST or line.count(_ANCHOR) > 1 or line.count(STATS_LIKE) > 1:
+        if len(line) > LONGEST or (zeros := line.translate(ZEROS)) in self.known:
             return
-        others = any(word in line.rstrip(b"\r") for word in _OTHERS)
-        zeros = line.translate(ZEROS)
-        if others or not self._silent(line) or self._is_read_beside(zeros):
+        more = line.count(_ANCHOR) > 1 or line.count(STATS_LIKE) > 1
+        if more or any(word in line.rstrip(b"\r") for word in _OTHERS) or not self._silent(line):
             return
         spans = self._spans_of(file, line[place.body : place.end])
-        if spans is None or file in self._formats.opaque_files:
+        if spans is None or file in self._formats.opaque_files or self._is_read_beside(zeros):
             return
         writer, process = None, envelope.process.encode()
         if process[-1:].isdigit():
