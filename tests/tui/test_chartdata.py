@@ -88,7 +88,7 @@ def test_the_charts_and_their_lines() -> None:
     assert drawn.index(named) in range(4, 8), "the word stands in the band: 30 to 70 of 100"
     assert [level for level, _ in specs["kv"].heat] == pytest.approx([0, 30, 80, 95])
     assert specs["kv"].heat[2][0] > 80, "the rule says above 80 %, the legend as well"
-    assert " ■<30 ■30–80 ■>80 ■≥95 ─" in drawn[0], "all colours are explained"
+    assert " ■<30 ■≤80 ■>80 ■≥95 ─" in drawn[0], "all colours are explained"
     drawn = [strip.text for strip in draw_panel(specs["throughput"], 60, 12, PALETTE, UTC).strips()]
     (middle,) = [row for row in drawn if row[1:5] == "   0"]
     assert "─ each on its own scale ─" in middle

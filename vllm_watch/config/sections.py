@@ -87,7 +87,7 @@ class HealthSettings:
     """KV cache usage (0 to 1) above which memory may run out: warning (presets guide, server
     guide)."""
     kv_cache_critical: float = ratio(0.95)
-    """KV cache usage (0 to 1) from which the queue only grows: critical (long-context
+    """KV cache usage (0 to 1) from which new requests only wait: critical (long-context
     guide)."""
     kv_clear_margin: float = ratio(0.05)
     """An alert clears once a share (0 to 1) is this far on the healthy side of its level.

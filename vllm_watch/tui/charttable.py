@@ -99,8 +99,8 @@ def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ..
         f"{level * 100:.0f}"
         for level in (health.kv_cache_low, health.kv_cache_high, health.kv_cache_critical)
     )
-    short = (f"<{low}", f"{low}–{high}", f">{high}", f"≥{full}")
-    words = ("room", "fine", "high", "full")
+    short = (f"<{low}", f"≤{high}", f">{high}", f"≥{full}")
+    words = ("room", "no alert", "high", "full")
     named = tuple(f"{levels} {word}" for levels, word in zip(short, words, strict=True))
     roles = ("low", "good", "warning", "critical")
     return tuple(tuple(zip(texts, roles, strict=True)) for texts in (named, short))
