@@ -190,11 +190,12 @@ class EngineTrend:
         the two means, a textbook bound of 95 %) are ignored.
         """
         verdict, rate = None, None
-        if not (self.worst or (sample is not None and self._may_be_slow(facts))):
+        slow = sample is not None and self._may_be_slow(facts)
+        if not (slow or self.worst):
             return
         # None while the last minutes overlap with the first.
         if sample is not None and self.apart(self.busy - len(self.last)):
-            verdict = self._verdict(values, facts)
+            verdict = self._verdict(values, facts) if slow else None
             if verdict is not None or self.worst:
                 rate = self.last.means().per_request
         if verdict is None and not self.worst:
@@ -215,7 +216,7 @@ class EngineTrend:
 
     def _verdict(self, values: Values, facts: Values) -> str | None:
         first = self.first_minutes
-        if first is None or not self._may_be_slow(facts):
+        if first is None:
             return None
         last = self.last.means()
         if 1 - last.per_request / first.per_request <= self.least:

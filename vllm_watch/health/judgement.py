@@ -300,7 +300,7 @@ class Judgement:
         start = max(series.thinned, state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             history.save()
-            if stop - first == 1 or are_few(stop - first):
+            if are_few(stop - first):
                 for index in range(first, stop):
                     time = series.times[index]
                     state.step(time, series.row(index), facts)
@@ -323,12 +323,12 @@ class Judgement:
         def thinned(state: ServerRules) -> bool:
             return any(one.folded > state.rows.get(e, 0) for e, one in series.items())
 
-        if max([one.folded for one in series.values()], default=0) and thinned(history.oldest):
+        if thinned(history.oldest):
             history.forget([thinned(state) for state in history.saved])
 
         def early_enough(state: ServerRules) -> bool:
-            rows = state.rows
-            return state.newest <= key and not [1 for _, e, row in firsts if rows.get(e, 0) > row]
+            rows = [state.rows.get(engine, 0) <= row for _, engine, row in firsts]
+            return state.newest <= key and all(rows)
 
         if not early_enough(history.state):
             self._forget_texts()
