@@ -104,7 +104,7 @@ def test_the_long_context_run_slows_as_expected() -> None:
     assert slow.band == (0.4, 0.6)
     (finding,) = monitor.trends(server, server.run).findings(server.run, last)
     assert (finding.id, finding.severity) == ("slows-as-expected", "note")
-    assert finding.title == "48 % slower since the start: expected"
+    assert finding.title == "48 % slower than at the start: expected"
     assert "40–60 % is normal at 26.4K tokens" in finding.detail
     assert finding.formula == (
         "1 − 47.6 ÷ 90.8 = 48 % slower; 81.2 % × 649,792 ÷ 20 = 26.4K tokens of context"
@@ -208,7 +208,7 @@ def test_too_slow_for_its_contexts() -> None:
     found = trend_history(run, SETTINGS, 2e9)
     assert ids(found) == ["slows-too-much"]
     # 30 % slower where 10 % is normal; no sudden drop: it kept more than a quarter.
-    assert found[0].title == "30 % slower since the start: too much"
+    assert found[0].title == "30 % slower than at the start: too much"
     assert found[0].until is None
 
 

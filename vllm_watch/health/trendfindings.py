@@ -31,7 +31,7 @@ def slow_finding(
         name,
         "slower" if expected else "too slow",
         "note" if expected else "warning",
-        f"{fall} slower since the start: {'expected' if expected else 'too much'}",
+        f"{fall} slower than at the start: {'expected' if expected else 'too much'}",
         f"{rates}, {running}; {least}{slow.reason}",
         "nothing to change: contexts grow, and the fall ends when they stop growing"
         if expected
