@@ -137,7 +137,7 @@ def test_a_named_file_has_to_exist(tmp_path: Path) -> None:
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert refusal(tmp_path) == (
-        f"{tmp_path}: cannot be read: Is a directory; fix that, or name another with --config"
+        f"{tmp_path}: cannot be read: is a directory; fix that, or name another with --config"
     )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from vllm_watch import __version__
 from vllm_watch.core import patterns
 from vllm_watch.core.hints import Any, TypeAlias, cast
+from vllm_watch.core.mistakes import MistakeError, why_failed
 from vllm_watch.locations import cache_folder
 
 Tables: TypeAlias = "list[dict[str, Any]]"
@@ -27,6 +28,21 @@ _PATTERNS = f"patterns-{sys.hexversion:x}"
 """Each version of Python compiles in its own way."""
 _PRIME = 4_294_967_291
 """Identifies a set of files in the name of its cache file."""
+
+
+def read_table(path: str, failure: type[MistakeError]) -> dict[str, Any]:
+    """Parse a file of formats or rules.
+
+    Raises:
+        MistakeError: it cannot be read; of the class `failure`.
+    """
+    import tomllib  # 8 ms, and only changed files are parsed
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return tomllib.loads(file.read())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise failure(f"{path}: cannot be read: {why_failed(error)}") from error
 
 
 def kept_tables(name: str, paths: Sequence[str | os.PathLike[str]]) -> Tables | None:

@@ -89,10 +89,10 @@ def test_a_failure_is_one_line_with_the_reason(tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there_or_not_to_be_run_says_so(tmp_path: Path) -> None:
     missing = run_command(("/nowhere/notify-me",), ALERT, 5.0, Event())
-    assert missing == ("notify-me: cannot be run: No such file or directory")
+    assert missing == ("notify-me: cannot be run: no such file or directory")
     (tmp_path / "data").write_text("")
     text = run_command((str(tmp_path / "data"),), ALERT, 5.0, Event())
-    assert text == "data: cannot be run: Permission denied"
+    assert text == "data: cannot be run: permission denied"
 
 
 def test_a_child_that_keeps_the_pipe_open_delays_nothing(tmp_path: Path) -> None:

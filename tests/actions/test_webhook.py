@@ -113,7 +113,7 @@ def test_an_absent_server_is_reported(receiver: Receiver) -> None:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         trouble = post(address, ALERT, 5.0, threading.Event(), SOON)
     assert trouble is not None
-    assert trouble.endswith("cannot be reached: Connection refused")
+    assert trouble.endswith("cannot be reached: connection refused")
 
 
 @pytest.mark.parametrize("drip", [False, True])

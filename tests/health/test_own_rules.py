@@ -124,7 +124,7 @@ def test_a_rule_of_the_same_id_takes_the_built_in_ones_place() -> None:
         (OWN.replace("hold_samples", "hold_lines"), "hold 'hold_lines' is not a setting"),
         (OWN.replace("above = 200", 'above = "much"'), "level 'much' is not a setting"),
         ("rule = 3", "rule must be a list of tables"),
-        ("[[rule]", "cannot be read as a rule file"),
+        ("[[rule]", "cannot be read: Expected ']]'"),
         ("[[rules]]\nid = 1", "unknown key rules"),
     ],
 )

@@ -164,7 +164,7 @@ def test_a_rule_of_ones_own(tmp_path: Path) -> None:
             "signal 'load' is neither a metric",
         ),
         ("above = 3", "over = 3", "needs one of at_least, above, below"),
-        ("[[rule]]", "[[rule", "cannot be read as a rule file"),
+        ("[[rule]]", "[[rule", "cannot be read: Expected ']]'"),
         ("[[rule]]", "[[state]]\nstat = 'dead'\n[[rule]]", "unknown key stat: did you mean state?"),
     ],
 )
@@ -206,8 +206,15 @@ def test_rules_that_look_alike_are_refused(
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RuleError, match="cannot be read"):
+    with pytest.raises(RuleError, match=r"none\.toml: cannot be read: no such file or directory$"):
         load_rules(tmp_path / "none.toml")
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_bytes(RULE.encode() + "# größer".encode("latin-1"))
+    with pytest.raises(RuleError, match=r"rules\.toml: cannot be read: 'utf-8' codec can't decode"):
+        load_rules(file)
 
 
 def test_rules_that_were_kept_are_those_of_the_file(

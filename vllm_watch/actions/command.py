@@ -14,6 +14,7 @@ from threading import Event
 
 from vllm_watch.actions.payload import Alert, as_bytes, as_environment, plain
 from vllm_watch.core.hints import IO
+from vllm_watch.core.mistakes import why_failed
 
 _LOOK_SECONDS = 0.05
 _MOST_KEPT = 2_000
@@ -51,8 +52,7 @@ def run_command(
                 start_new_session=True,  # a separate process group, and no terminal to write on
             )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            return f"{name}: cannot be run: {reason}"
+            return f"{name}: cannot be run: {why_failed(error)}"
     try:
         said, in_time = _wait(process, time.monotonic() + seconds, cancel)
     finally:

@@ -22,6 +22,7 @@ from vllm_watch import __version__
 from vllm_watch.actions.payload import Alert, as_bytes, plain
 from vllm_watch.config.kinds import is_loopback
 from vllm_watch.core.hints import Any
+from vllm_watch.core.mistakes import why_failed
 
 PAUSES = (1.0, 4.0)
 """Seconds before the second and the third try; there is no fourth."""
@@ -127,8 +128,8 @@ def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
         if isinstance(cause, TimeoutError):
             return f"no answer within {seconds:g} s", True
         certificate = isinstance(cause, ssl.SSLCertVerificationError)
-        text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        return f"cannot be reached: {plain(str(text))[:120]}", not certificate
+        text = why_failed(cause) or type(cause).__name__
+        return f"cannot be reached: {plain(text)[:120]}", not certificate
     finally:
         clock.cancel()
     # A connection closed within the head looks like an answer with a short head.

@@ -8,6 +8,7 @@ from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import Arguments, Parser
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.mistakes import why_failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +62,8 @@ def _init(path: Path, *, force: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{path.parent}: cannot be created: {reason}", FAILED) from error
+        text = f"{path.parent}: cannot be created: {why_failed(error)}"
+        raise CommandError(text, FAILED) from error
     with text_aside(path) as file:
         file.write(template())
     say(f"{path}: written; it has every setting with its default, commented out")

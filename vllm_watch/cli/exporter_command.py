@@ -10,6 +10,7 @@ from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Arguments, Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.mistakes import why_failed
 
 if TYPE_CHECKING:
     import threading
@@ -68,10 +69,8 @@ def run(arguments: Arguments) -> int:
             try:
                 httpd = exporter.serve(address, port)
             except OSError as error:
-                why = (error.strerror or str(error)).lower()
-                raise CommandError(
-                    f"--listen {arguments.listen}: {why}; choose another port", FAILED
-                ) from None
+                why = f"--listen {arguments.listen}: {why_failed(error)}; choose another port"
+                raise CommandError(why, FAILED) from None
             say(f"http://{arguments.listen}/metrics")
         _export(ingest, exporter, stop, textfile)
     except KeyboardInterrupt:
@@ -109,7 +108,7 @@ def _write(exporter: Exporter, textfile: Path) -> str:
     try:
         exporter.write(textfile)
     except OSError as error:
-        return f"--textfile {textfile}: {(error.strerror or str(error)).lower()}"
+        return f"--textfile {textfile}: {why_failed(error)}"
     return ""
 
 
@@ -129,9 +128,8 @@ def _alone(textfile: Path) -> Iterator[None]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         file = lock.open("w")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        text = f"--textfile {textfile}: {why}; name a file in a writable folder"
-        raise CommandError(text, FAILED) from None
+        why = f"--textfile {textfile}: {why_failed(error)}; name a file in a writable folder"
+        raise CommandError(why, FAILED) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ from vllm_watch.cli.saying import (
     say,
     write,
 )
-from vllm_watch.core.mistakes import MistakeError
+from vllm_watch.core.mistakes import MistakeError, why_failed
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _code(listed, FAILED)
     except OSError as error:
         what = str(error.filename or "standard output")
-        text = f"{what}: {(error.strerror or str(error)).lower()}; fix that and try again"
+        text = f"{what}: {why_failed(error)}; fix that and try again"
         code = _failed(listed, text, FAILED)
         _drop_output()
         return code

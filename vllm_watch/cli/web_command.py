@@ -7,6 +7,7 @@ import sys
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import FILES, Arguments, Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
+from vllm_watch.core.mistakes import why_failed
 
 EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
 
@@ -73,5 +74,5 @@ def _require_free(text: str, address: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise CommandError(f"--listen {text}: {why}; choose another port", FAILED) from None
+        why = f"--listen {text}: {why_failed(error)}; choose another port"
+        raise CommandError(why, FAILED) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vllm_watch.cli.saying import FAILED, CommandError
 from vllm_watch.core.hints import TextIO
+from vllm_watch.core.mistakes import why_failed
 
 
 @contextlib.contextmanager
@@ -53,5 +54,4 @@ def text_aside(target: Path) -> Iterator[TextIO]:
 
 
 def _unwritable(target: Path, error: OSError) -> CommandError:
-    reason = (error.strerror or str(error)).lower()
-    return CommandError(f"{target}: cannot be written: {reason}", FAILED)
+    return CommandError(f"{target}: cannot be written: {why_failed(error)}", FAILED)

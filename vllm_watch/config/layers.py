@@ -18,7 +18,7 @@ from vllm_watch.config.registry import (
 from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
 from vllm_watch.config.settings import Settings
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.mistakes import MistakeError, name_hint
+from vllm_watch.core.mistakes import MistakeError, name_hint, why_failed
 from vllm_watch.core.naming import visible
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _read_file(path: str, *, must_exist: bool) -> str | None:
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read: {error.strerror}; fix that, or name another with --config"
+            f"{path}: cannot be read: {why_failed(error)}; fix that, or name another with --config"
         ) from None
 
 

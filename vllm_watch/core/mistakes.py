@@ -1,4 +1,4 @@
-"""Errors that a user can correct: one class for all files that users write, one hint for names."""
+"""Errors that a user can correct: one class for the files that users write, words for messages."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ MOST_NAMED = 3
 
 class MistakeError(ValueError):
     """A mistake in a user's own file or setting; its message is one line that says what to do."""
+
+
+def why_failed(error: BaseException) -> str:
+    """Return why something failed: the system's words in lower case, else the error's own."""
+    system: str | None = getattr(error, "strerror", None)
+    return system.lower() if system else str(error)
 
 
 def name_hint(name: str, known: Iterable[str], form: str = "{}", listed: str = "") -> str:

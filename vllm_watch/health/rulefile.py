@@ -21,6 +21,7 @@ from vllm_watch.health.rules import (
     StateRule,
     Test,
 )
+from vllm_watch.tables import read_table
 
 DERIVED_SIGNALS = frozenset(
     {
@@ -61,7 +62,7 @@ def read_rules(path: str) -> tuple[tuple[Rule, ...], list[StateRule]]:
     Raises:
         RuleError: it cannot be read, or a rule lacks a key or names an unknown signal.
     """
-    table = _table(path)
+    table = read_table(path, RuleError)
     for name, entries in table.items():
         if name not in ("rule", "state"):
             raise RuleError(f"{path}: unknown key {name}: write [[rule]] or [[state]]")
@@ -87,16 +88,6 @@ def _check_distinct(path: str, rules: Sequence[Rule | StateRule]) -> None:
         if same and not hidden:
             text = f"word {min(same)!r} is also that of {one.id!r}, and neither hides the other"
             raise RuleError(f"{where}: {text}")
-
-
-def _table(path: str) -> dict[str, Any]:
-    import tomllib  # 8 ms, and only changed files are parsed
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            return tomllib.loads(file.read())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RuleError(f"{path}: cannot be read as a rule file: {error}") from error
 
 
 def _rule(path: str, entry: dict[str, Any]) -> Rule:

@@ -14,6 +14,7 @@ from pathlib import Path
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Any
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.integrations.archivefiles import (
     ASIDE,
     LOGS,
@@ -140,7 +141,7 @@ def archive_log(folder: Path, log: LogSet, formats: Formats, settings: Settings)
         same = os.path.samestat(status, os.stat(source))
     except OSError as error:
         what = error.filename or source
-        return Archived(source, trouble=f"{what}: {(error.strerror or str(error)).lower()}")
+        return Archived(source, trouble=f"{what}: {why_failed(error)}")
     entry = {**asdict(mark), PLACE: note_of(content.place) if same else None}
     replace_log(folder, key, content.rows, content.samples, entry)
     return Archived(source, content.runs, content.count)

@@ -18,6 +18,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any
+from vllm_watch.core.mistakes import why_failed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +40,7 @@ def cannot_write(folder: Path, error: OSError) -> ArchiveError:
     """Return the message for an archive that cannot be written."""
     errno = _ERRNO.search(str(error))  # pyarrow adds its own words around the system's
     number = int(errno.group(1)) if errno else error.errno
-    why = (os.strerror(number) if number else str(error)).lower()
+    why = os.strerror(number).lower() if number else why_failed(error)
     hint = "choose another folder with -o"
     if number in (ENOSPC, EDQUOT):
         hint = f"free some space or {hint}, then run it again: logs archived so far are kept"

@@ -15,6 +15,7 @@ from pathlib import Path
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import Any
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.integrations.archive import (
     Archived,
     archive_log,
@@ -46,8 +47,8 @@ def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], li
         try:
             wanted[log.source] = mark_of(log.source, (log.source, *log.twins))
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            unreadable.append(Archived(log.source, trouble=f"{log.source}: {why}"))
+            trouble = f"{log.source}: {why_failed(error)}"
+            unreadable.append(Archived(log.source, trouble=trouble))
     drop_moved(folder, marks, wanted.values())
     changed = [
         log
@@ -163,9 +164,9 @@ def _client(distributed: Any, address: dict[str, str]) -> Any:
             given = {"address": json.loads(Path(named).read_text(encoding="utf-8"))["address"]}
         return distributed.Client(**given, timeout=_CONNECT_SECONDS)
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        why = getattr(error, "strerror", None) or str(error) or "is not an address"
+        why = why_failed(error) or "is not an address"
         hint = "check that the scheduler runs: tcp://HOST:8786, or the file that it wrote"
-        raise ArchiveError(f"{option} {named}: {why.lower()}; {hint}") from None
+        raise ArchiveError(f"{option} {named}: {why}; {hint}") from None
 
 
 def work_of(folder: Path, format_files: Sequence[str], settings: Settings) -> Work:

@@ -33,7 +33,7 @@ from vllm_watch.parsing.iterations import StepForm
 from vllm_watch.parsing.parts import PartsReader
 from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
-from vllm_watch.tables import keep_tables, kept_tables
+from vllm_watch.tables import keep_tables, kept_tables, read_table
 
 if TYPE_CHECKING:
     import re
@@ -50,7 +50,7 @@ def load_formats(paths: Iterable[str | os.PathLike[str]]) -> Formats:
     """
     files = [os.fspath(path) for path in paths]
     kept = kept_tables("formats", files)
-    tables = [_table(path) for path in files] if kept is None else kept
+    tables = [read_table(path, FormatError) for path in files] if kept is None else kept
     formats = _formats(list(zip(files, tables, strict=True)), checked=kept is not None)
     if kept is None:
         keep_tables("formats", files, [_without_samples(table) for table in tables])
@@ -150,16 +150,6 @@ def _pattern(entry: Mapping[str, Any], *groups: str, checked: bool) -> str:
         if name not in known:
             raise KeyError(f"(?P<{name}>…)")
     return pattern
-
-
-def _table(path: str) -> dict[str, Any]:
-    import tomllib  # 8 ms, and only changed files are parsed
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            return tomllib.loads(file.read())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FormatError(f"{path}: cannot be read as a format file: {error}") from error
 
 
 class _Adding(NamedTuple):

@@ -17,6 +17,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.core.hints import Any
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, request_sums, times_between
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.core.recorded import finite
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
@@ -94,8 +95,8 @@ def load_benchmarks(path: Path) -> list[Benchmark]:
     try:
         documents = list(_documents(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is not text"
-        raise BenchmarkError(f"{path}: {why.lower()}") from None
+        why = why_failed(error) if isinstance(error, OSError) else "is not text"
+        raise BenchmarkError(f"{path}: {why}") from None
     except ValueError:
         documents = []
     found = [one for document in documents for one in _benchmarks(document, path.stem)]

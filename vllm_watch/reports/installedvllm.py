@@ -10,6 +10,7 @@ from pathlib import Path
 import vllm_watch.serverside
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Any
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.core.records import Sample
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
@@ -67,7 +68,7 @@ def check_installed(python: str, formats: Formats) -> InstalledCheck:
             check=False,
         )
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = why_failed(error)
         raise ProbeError(f"{python}: {reason}; name the Python that has vLLM") from error
     except subprocess.TimeoutExpired as error:
         raise ProbeError(f"{python}: its vLLM did not answer within {PATIENCE:g} s") from error

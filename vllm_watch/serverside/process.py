@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vllm_watch.core.mistakes import why_failed
+
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER (prctl.h): children whose parents end become ours."""
 _STEP = 0.05
@@ -61,7 +63,7 @@ def open_logs(log: str) -> tuple[int, int]:
         except OSError as error:
             for descriptor in opened:
                 os.close(descriptor)
-            reason = (error.strerror or str(error)).lower()
+            reason = why_failed(error)
             raise StartError(f"{path}: {reason}; choose another --log-dir") from error
     if is_full(os.path.dirname(log) or "."):
         for descriptor in opened:
@@ -115,7 +117,7 @@ class ServerProcess:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **more},
             )
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = why_failed(error)
             if error.errno == errno.ENOENT:
                 reason = "its Python interpreter is missing; was its environment moved or removed?"
             raise StartError(f"{words[0]}: {reason}") from error

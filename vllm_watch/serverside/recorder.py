@@ -9,6 +9,7 @@ from threading import Event
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Protocol
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.core.naming import name_from_path
 from vllm_watch.core.recorded import GpuRow, Recorded, recording_of
 from vllm_watch.serverside.enginerows import EngineRows
@@ -133,7 +134,7 @@ class Recorder:
             for row in rows:
                 file.write(row)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = why_failed(error)
             self._trouble("file", f"{file.path}: {reason}; rows are lost until that is fixed")
         else:
             if rows:

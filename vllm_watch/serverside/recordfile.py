@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.core.recorded import Recorded, recording_of, row_json
 
 _LOCKED = (errno.EWOULDBLOCK, errno.EACCES)
@@ -91,7 +92,7 @@ class RecordFile:
                 self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
             )
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = why_failed(error)
             raise RecordError(f"{self.path}: {reason}; make its folder writable") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

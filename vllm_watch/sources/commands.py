@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.sources.chunks import BLOCK, Chunk
 from vllm_watch.sources.resuming import RepeatedLines
 
@@ -135,10 +136,8 @@ class CommandOutput:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            self._tell(
-                f"{self._words[0]}: {reason.lower()}; check that it is installed and in PATH"
-            )
+            reason = why_failed(error)
+            self._tell(f"{self._words[0]}: {reason}; check that it is installed and in PATH")
             self._rest()
             return False
         self._began, self._errors, self._logs = self._clock(), b"", False

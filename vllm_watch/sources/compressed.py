@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from vllm_watch.core.hints import IO, TYPE_CHECKING, Protocol, cast
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
 from vllm_watch.sources.document import Identity
@@ -231,8 +232,7 @@ class SavedArchive:
         except ArchiveError as error:
             problem, self._done = f"{self.path}: {error}", True
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            problem = f"{self.path}: {reason}; once that is fixed it is read"
+            problem = f"{self.path}: {why_failed(error)}; once that is fixed it is read"
         yield from self.finish()
         self.close()
         if problem != self.trouble:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.core.naming import COMMAND
 from vllm_watch.core.recorded import GPU_TABLE, RECORDING
 from vllm_watch.sources.commandwords import command_of
@@ -181,8 +182,7 @@ def _look_at_folder(pattern: str, troubles: list[str]) -> None:
 
 def folder_trouble(folder: str, error: OSError) -> str:
     """Return the message for a folder that cannot be listed."""
-    reason = (error.strerror or str(error)).lower()
-    return f"{folder}: {reason}; make it readable (chmod u+rx), then it is read"
+    return f"{folder}: {why_failed(error)}; make it readable (chmod u+rx), then it is read"
 
 
 def _base(path: str) -> str:

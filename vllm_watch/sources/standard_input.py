@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
 
 STEP = 0.2
@@ -44,9 +45,8 @@ class StandardInput:
                         return
                 data = os.read(descriptor, BLOCK)
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
                 self.ended = True
-                self.trouble = f"standard input: {reason}; pipe a log into it"
+                self.trouble = f"standard input: {why_failed(error)}; pipe a log into it"
                 data = b""
             if not data:
                 if not self.ended and not self._wait:

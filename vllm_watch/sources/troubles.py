@@ -6,10 +6,12 @@ import errno
 import os
 import stat
 
+from vllm_watch.core.mistakes import why_failed
+
 
 def open_trouble(path: str, error: OSError) -> str:
     """Return one line about a file that cannot be opened, with what to do about it."""
-    reason = (error.strerror or str(error)).lower()
+    reason = why_failed(error)
     if isinstance(error, PermissionError):
         return f"{path}: {reason}; make it readable (chmod u+r), then it is read"
     if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -21,7 +23,7 @@ def list_trouble(path: str, error: OSError) -> str:
     """Return one line about a log whose folder cannot be listed, with what to do about it."""
     folder = os.path.dirname(path) or "."
     if isinstance(error, PermissionError):
-        reason = (error.strerror or str(error)).lower()
+        reason = why_failed(error)
         return f"{folder}: {reason}; make it readable (chmod u+rx), then rotated logs are found"
     return read_trouble(folder, error)
 
@@ -30,8 +32,7 @@ def read_trouble(path: str, error: OSError) -> str:
     """Return one line about a file of which no more can be read, with what to do about it."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return open_trouble(path, error)
-    reason = (error.strerror or str(error)).lower()
-    return f"{path}: {reason}; check its file system; trying again"
+    return f"{path}: {why_failed(error)}; check its file system; trying again"
 
 
 def kind_trouble(path: str, mode: int) -> str:

@@ -14,6 +14,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.mistakes import why_failed
 from vllm_watch.tui.keys import bound, key_of, key_words
 from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.widgets.chartpane import ChartPane
@@ -197,7 +198,7 @@ class Openers(Screen[None]):
             screen = self.app.export_screenshot(title="vllm-watch")
             files = write_files(self.view, self._monitor, screen, folder)
         except OSError as error:
-            failure = f"nothing written: {error.strerror or error}: {error.filename or folder}"
+            failure = f"nothing written: {why_failed(error)}: {error.filename or folder}"
             self.notify(failure, severity="error", timeout=10, markup=False)
             return
         names = ", ".join(path.name for path in files)
