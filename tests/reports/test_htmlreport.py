@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.logs import FIXTURES, at, log_of, stats_by_hand
-from tests.serverlog import NAME, begun, loading, stats
+from tests.serverlog import NAME, begun, died, loading, stats
 from vllm_watch.cli import main
 
 RECORDINGS = FIXTURES.parent / "recordings"
@@ -106,6 +106,16 @@ def test_a_server_that_worked_was_ready_even_if_no_line_says_when(
     _, page = page_of(capsys, tmp_path, log)
     assert "Start-up: ready, the log does not say when" in page.words
     assert "loading weights (end unknown)" in page.words
+
+
+def test_a_phase_in_which_the_log_ends_is_not_finished(tmp_path: Path, capsys: Output) -> None:
+    log = tmp_path / NAME
+    log.write_text(begun(1.79e9) + loading(1.79e9 + 20) + died(1.79e9 + 50), encoding="utf-8")
+    _, page = page_of(capsys, tmp_path, log)
+    assert "Start-up: never ready" in page.words
+    assert "loading weights 30 s (not finished)" in page.words
+    assert main(["summary", str(log)]) == 0
+    assert "launching 20 s, loading weights 30 s (not finished)" in capsys.readouterr().out
 
 
 def _lets_its_own_script_work_alone(text: str, page: Page) -> None:

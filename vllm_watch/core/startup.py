@@ -50,7 +50,9 @@ class Phase(NamedTuple):
     begin: float
     """Epoch seconds."""
     end: float | None
-    """Epoch seconds; None where the log ends or the server died in it."""
+    """Epoch seconds; None where the log ends or the server died in it, or no line has the end."""
+    over: bool
+    """Whether it came to its end, even if no line says when."""
 
     @property
     def seconds(self) -> float | None:
@@ -134,7 +136,11 @@ def phases_of(run: Run) -> list[Phase]:
     if run.began is not None and marks and marks[0][0] > run.began:
         marks.insert(0, (run.began, LAUNCHING))
     ends = [*(at for at, _ in marks[1:]), ready]
-    return [Phase(name, at, end) for (at, name), end in zip(marks, ends, strict=False)]
+    worked = serving_at(run) is not None
+    return [
+        Phase(name, at, end, end is not None or worked)
+        for (at, name), end in zip(marks, ends, strict=False)
+    ]
 
 
 def phase_lengths(
@@ -181,12 +187,9 @@ def configuration_at(run: Run, time: float) -> ServerConfiguration:
 
 def longest_phases(run: Run, now: float) -> list[tuple[str, float]]:
     """Return the phases of a start-up and their seconds up to `now`, the longest first."""
-    lasted = [
-        (phase.name, (now if phase.end is None else min(now, phase.end)) - phase.begin)
-        for phase in phases_of(run)
-        if phase.begin < now
-    ]
-    return sorted(lasted, key=lambda entry: -entry[1])
+    phases = phase_lengths(run, now)
+    known = [(name, seconds) for name, seconds, _ in phases if seconds is not None]
+    return sorted(known, key=lambda entry: -entry[1])
 
 
 def with_progress(state: ServerState, bar: Event) -> ServerState:

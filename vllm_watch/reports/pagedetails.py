@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from vllm_watch.core.figures import clock, duration
+from vllm_watch.core.figures import clock
 from vllm_watch.core.run import KeptEvent, Run
 from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import shown_flags
@@ -19,6 +19,7 @@ from vllm_watch.reports.summarywords import (
     engine_rows,
     facts_beside_findings,
     figure_rows,
+    phase_words,
     ready_words,
 )
 from vllm_watch.reports.unknowns import unknowns_of
@@ -39,25 +40,19 @@ def startup_section(summary: RunSummary) -> Iterator[Markup]:
     """Yield the phases of the start-up as a bar; nothing if the log has none."""
     if not summary.phases or summary.first is None or summary.last is None:
         return
-    # Where a phase ended that is over, but has no end in the log, nobody knows: it is not drawn.
-    ends = [p.begin if summary.worked else summary.last for p in summary.phases]
-    spans = [
-        (p, p.begin, unknown if p.end is None else p.end)
-        for p, unknown in zip(summary.phases, ends, strict=True)
+    # A phase whose end is unknown is not drawn.
+    ends = [
+        p.end if p.end is not None else p.begin if p.over else summary.last for p in summary.phases
     ]
-    begin, end = spans[0][1], max(until for _, _, until in spans)
+    begin, end = summary.phases[0].begin, max(ends)
     yield element("h3", f"Start-up: {ready_words(summary)}")
     keys, bars = [], []
-    for number, (phase, since, until) in enumerate(spans):
-        ink = f"phase{number % _PHASE_INKS}"
-        lasted = duration(until - since)
-        if phase.end is None:
-            lasted = "(end unknown)" if summary.worked else f"{lasted}, not finished"
-        events = f"{phase.name} {lasted}"
-        keys.append(element("span", element("i", class_=ink), events, class_="key"))
+    for number, (phase, until) in enumerate(zip(summary.phases, ends, strict=True)):
+        ink, words = f"phase{number % _PHASE_INKS}", phase_words(phase, summary.last)
+        keys.append(element("span", element("i", class_=ink), words, class_="key"))
         if end > begin:
-            x, width = ((at - begin) / (end - begin) * _BAR_WIDTH for at in (since, until))
-            title = element("title", events)
+            x, width = ((at - begin) / (end - begin) * _BAR_WIDTH for at in (phase.begin, until))
+            title = element("title", words)
             bars.append(
                 element(
                     "rect", title, class_=ink, x=x, y=0, width=max(0.0, width - x - 1),

@@ -19,6 +19,7 @@ from vllm_watch.core.figures import (
 )
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words
+from vllm_watch.core.startup import Phase
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS, shown_flags
@@ -282,12 +283,17 @@ def ready_words(summary: RunSummary) -> str:
     return "ready, the log does not say when" if summary.worked else "never ready"
 
 
+def phase_words(phase: Phase, last: float | None) -> str:
+    """Return a phase of a start-up with the time that it took; `last`: the run's newest stamp."""
+    if phase.end is not None:
+        return f"{phase.name} {duration(phase.seconds)}"
+    if phase.over or last is None:
+        return f"{phase.name} (end unknown)"
+    return f"{phase.name} {duration(last - phase.begin)} (not finished)"
+
+
 def _startup(summary: RunSummary) -> str:
-    unfinished = "(end unknown)" if summary.worked else "not finished"
-    phases = ", ".join(
-        f"{phase.name} {unfinished if phase.end is None else duration(phase.seconds)}"
-        for phase in summary.phases
-    )
+    phases = ", ".join(phase_words(phase, summary.last) for phase in summary.phases)
     if summary.ready_after is None and not phases:
         return ""
     return ready_words(summary) + (f": {phases}" if phases else "")
