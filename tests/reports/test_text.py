@@ -14,6 +14,7 @@ from vllm_watch.reports.text import (
     cut,
     markdown,
     markdown_table,
+    stats_not_read,
     text_table,
     wrapped,
 )
@@ -47,3 +48,8 @@ def test_markdown_shows_any_text_in_one_cell(text: str) -> None:
 def test_columns_are_aligned_to_the_right_and_the_first_gives_way() -> None:
     lines = list(text_table(("name", "n"), [("x" * 40, "1,000"), ("y", "7")], 20))
     assert lines == ["name               n", "xxxxxxxxxxxx…  1,000", "y                  7"]
+
+
+def test_stats_lines_that_are_not_read_are_counted_in_plain_words() -> None:
+    assert stats_not_read(1) == "1 stats line not read: unknown prefix"
+    assert stats_not_read(1_200) == "1,200 stats lines not read: unknown prefix"

@@ -34,7 +34,7 @@ from vllm_watch.reports.tabular import (
     csv_lines,
     write_parquet,
 )
-from vllm_watch.reports.text import not_vllm
+from vllm_watch.reports.text import not_vllm, stats_not_read
 from vllm_watch.reports.timerange import Beginnings, TimeRange
 from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
@@ -367,7 +367,7 @@ class _NewsCounts:
         for source in sources:
             tally = self._tallies.get(source, _Tally())
             if tally.stats_like:
-                say(f"{source}: {tally.stats_like} stats-like lines with an unknown prefix")
+                say(f"{source}: {stats_not_read(tally.stats_like)}")
             elif tally.samples or (source in self.unreadable and not tally.size):
                 continue
             elif not tally.size:

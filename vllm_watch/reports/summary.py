@@ -29,6 +29,7 @@ from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, run_fr
 from vllm_watch.reports.iterations import IterationSummary, iterations_of
 from vllm_watch.reports.reading import Reading, has_vllm_line
 from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times
+from vllm_watch.reports.text import stats_not_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,10 +291,7 @@ def _warnings(server: Server, run: Run) -> list[str]:
             "requests that went through the API server that wrote it"
         )
     if server.stats_like:
-        found.append(
-            f"{server.stats_like:,} stats-like lines with an unknown prefix are missing here; "
-            "`vllm-watch formats check` shows them"
-        )
+        found.append(f"{stats_not_read(server.stats_like)}; `vllm-watch formats check` shows them")
     if server.damaged:
         lines = (
             "1 stats line was" if server.damaged == 1 else f"{server.damaged:,} stats lines were"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from vllm_watch.core.figures import counted
 from vllm_watch.core.naming import visible
 
 Row = Sequence[str]
@@ -93,3 +94,8 @@ def _cell(character: str) -> int:
 def not_vllm(lines: int) -> str:
     """Return what is said of a log of so many lines, none of them from vLLM."""
     return f"has no vLLM line in {lines:,} lines" if lines > 1 else "its only line is not from vLLM"
+
+
+def stats_not_read(lines: int) -> str:
+    """Return what is said of so many lines that look like stats lines, but cannot be read."""
+    return f"{counted(lines, 'stats line')} not read: unknown prefix"

@@ -9,6 +9,7 @@ from vllm_watch.core.figures import counted
 from vllm_watch.core.store import Server
 from vllm_watch.core.timetexts import since_words
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.reports.text import stats_not_read
 
 _LINES = 20
 """A log without a line from vLLM is reported after so many lines."""
@@ -58,7 +59,7 @@ def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:
         since = server.trouble_since
         yield server.trouble + since_words(since, now or since or 0.0, tz)
     if server.stats_like:
-        yield f"{server.source}: {server.stats_like} stats-like lines with an unknown prefix"
+        yield f"{server.source}: {stats_not_read(server.stats_like)}"
     if server.damaged:
         verb = "was" if server.damaged == 1 else "were"
         yield f"{server.source}: {counted(server.damaged, 'stats line')} {verb} cut off"
