@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scripts import fileschemas, format_table, schemas
 from vllm_watch.cli.arguments import build_parser
+from vllm_watch.config import registry
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.rules import Rule, StateRule, Test, builtin_rules
@@ -26,16 +27,34 @@ ends with the server's code, or with 0 if it leaves the server running; `run --w
 if the server is not ready in time. If no log has a line of vLLM, `export` and `archive` still end
 with 0, and report these logs on standard error; `summary`, `compare`, `report` and `runs` end
 with 1."""
+SERVERS_TEXT = """\
+## [servers."PATTERN"]
+
+Facts missing from the log. The pattern is a shell pattern for the server's name, `<model>:<port>`;
+the first pattern that matches counts."""
+OVERRIDES_TEXT = """\
+## [[health.override]]
+
+Other limits for some models or servers: any setting of `[health]`, `[advice]` and `[trend]`, below
+`model = "PATTERN"`, `server = "PATTERN"` or both.
+
+```toml
+[[health.override]]
+model = "*VL*"
+kv_cache_high = 0.75
+```"""
 SETTINGS_TEXT = """\
 `vllm-watch config init` writes a commented file. A value can come from four places; each has
 priority over those before it: default, file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
 FINDINGS_TEXT = """\
 Names in `code` are [settings](settings.md). Other names are signals: metrics of the stats line, or
-values that are listed [below](#signals). If a line lacks a value that a rule compares, the rule
-cannot fire there, and its alert ends after `clear_samples` such lines. Values in {braces} are
-filled in from the log. *Advises*: what is shown if no flag can be computed; otherwise a flag with
-its new value is shown. *Explains*: findings whose reason is this one; they are listed only under
-it. *Source*: where the range comes from; guides and *GPU figures* are explained in
+values that are listed [below](#signals). A *sample* is a stats line. An alert ends after
+`clear_samples` samples in a row for which *is over when* is true; an alert about one engine's stats
+lines also at once when nothing runs and nothing waits there. If a line lacks a value that a rule
+compares, the rule cannot fire there; for the end of its alert the test counts as true. Values in
+{braces} are filled in from the log. *Advises*: what is shown if no flag can be computed; otherwise
+a flag with its new value is shown. *Explains*: findings whose reason is this one; they are listed
+only under it. *Source*: where the range comes from; guides and *GPU figures* are explained in
 [How a server is judged](health.md#sources)."""
 TRENDS_TEXT = """\
 ## Trends
@@ -69,7 +88,8 @@ SIGNALS = {
     "work": "requests running or waiting",
     "tokens": "tokens of prompts and answers per second",
     "prompts_per_token": "prompt tokens per generated token",
-    "prompt_flow": "how many of the newest `prompt_flow_lines` lines have enough prompt tokens",
+    "prompt_flow": "how many of the newest `prompt_flow_lines` lines have a share of prompt tokens "
+    "of `prompt_flow_share` or more",
     "prompt_share": "share of prompt tokens among all tokens of these lines",
     "running_share": "running ÷ `--max-num-seqs`",
     "running_step, kv_step": "change of running, of kv_cache_usage, since the line before",
@@ -81,7 +101,8 @@ SIGNALS = {
     "else by how many running fell while waiting rose by about as much, at `preemption_kv_cache` "
     "or more",
     "not_filling": "1 if running is below `far_below_share` of `--max-num-seqs`, or below "
-    "`--max-num-seqs` and the same as in the line before; else 0",
+    "`--max-num-seqs` and the same as in the line before; else 0. If `--max-num-seqs` is unknown: "
+    "1 if running is the same as in the line before and not a usual limit (8, 16, 32 … 1024)",
     "length_used": "tokens that a request holds on average ÷ `--max-model-len`",
     "draft_acceptance": "accepted ÷ drafted tokens over the newest `draft_lines` lines with drafts",
     "imbalance": "difference of running requests between engines ÷ the allowed difference "
@@ -110,6 +131,12 @@ SIGNALS = {
     "throttled": "number of reasons (heat, power supply) for which a GPU's clock is lowered",
 }
 """Every signal of a rule that is no metric."""
+IN_A_ROW = {
+    "steps": "for {} × 10 s of iteration details",
+    "recorded": "in {} recorded rows in a row",
+    "gpu": "in {} recorded rows in a row",
+}
+"""How long rules of these scopes must be true: they do not judge samples."""
 SIGNS = {"at_least": "≥", "above": ">", "below": "<", "at_most": "≤"}
 HOLE = re.compile(r"\{([a-z_]+)\}")
 
@@ -184,6 +211,11 @@ def settings_page() -> Iterator[str]:
         yield from (f"## [{section}]", "", f"{about[:1].upper()}{about[1:]}", "")
         settings = (s for s in known_settings().values() if s.section == section)
         yield from table(("setting", "default", "what it does"), map(_setting, settings))
+    yield from (SERVERS_TEXT, "")
+    texts = registry._documentation()
+    facts = ((f"`{name}`", texts["ServerSettings", name]) for name in registry.server_kinds())
+    yield from table(("setting", "what it does"), facts)
+    yield from (OVERRIDES_TEXT, "")
 
 
 def _setting(setting: Setting) -> tuple[str, str, str]:
@@ -232,7 +264,8 @@ def _rule(rule: Rule) -> Iterator[str]:
         grade = {"warning": "a warning"}.get(rule.raised, rule.raised)
         yield f"- becomes {grade} when: {_raised(rule)}"
     if rule.clear:
-        yield f"- is over when: {_tests(rule.clear, ' or ' if rule.clear_any else ' and ')}"
+        tests = _tests(rule.clear, " or " if rule.clear_any else " and ")
+        yield f"- is over when: {tests}{_dry(rule)}"
     if rule.detail:
         yield f"- says: {_plain(rule.detail)}"
     yield f"- advises: {_plain(rule.remedy)}"
@@ -281,13 +314,19 @@ def _level(test: Test) -> str:
     return f"{level} {'−' if test.comparison in ('below', 'at_most') else '+'} {margin}"
 
 
+def _dry(rule: Rule) -> str:
+    """Return that an alert of a rule about prompts also ends while too few prompts come."""
+    needed = [f"`{test.level}`" for test in rule.when if test.signal == "prompt_flow"]
+    return "".join(f"; or prompt_flow < {level}" for level in needed)
+
+
 def _held(rule: Rule) -> str:
     needed, of = rule.hold
     parts = []
     if rule.seconds:
         parts.append(f"for {_number(rule.seconds)} seconds")
     elif needed == of != 1:
-        parts.append(f"in {_number(needed)} samples in a row")
+        parts.append(IN_A_ROW.get(rule.scope, "in {} samples in a row").format(_number(needed)))
     elif needed != of:
         parts.append(f"in {_number(needed)} of {_number(of)} samples")
     unless = f", unless {_tests(rule.unless, ' and ')}" if rule.unless else ""

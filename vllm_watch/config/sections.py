@@ -109,7 +109,7 @@ class HealthSettings:
     swings_level: float = ratio(0.15)
     """Swing (0 to 1, as a share of the median) from which on throughput counts as swinging."""
     flap_seconds: float = positive(60.0)
-    """An alert that comes back within so many seconds counts as the same alert."""
+    """An alert that comes back within so many seconds is shown as one finding, with a count."""
 
     prefix_cache_low: float = ratio(0.20)
     """Prefix cache hit rate (0 to 1) below which caching saves little: warning (chunked prefill
@@ -235,9 +235,10 @@ class AdviceSettings:
     """Share (0 to 1) of the present `--max-num-seqs` advised when it is too large (long-context
     guide)."""
     reduce_multiple: int = count(8)
-    """An advised smaller `--max-num-seqs` is a multiple of this."""
+    """If the KV cache is the limit, an advised `--max-num-seqs` is rounded down to a multiple of
+    this."""
     reduce_whole_below: int = count(16)
-    """Below this, an advised `--max-num-seqs` may be any whole number."""
+    """Below this, such a `--max-num-seqs` is only rounded down to a whole number."""
     least_change: float = ratio(0.05)
     """Share (0 to 1) by which `--max-num-seqs` must shrink to be worth a restart."""
 
@@ -345,7 +346,8 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Fewest finished requests that an estimate needs: answers begun, minus requests running."""
+    """Fewest finished requests that an estimate needs: answers begun, minus requests that still run
+    or wait."""
     least_lines: int = count(10, least=2)
     """Fewest stats lines, of all engines together, that an estimate needs."""
     window_minutes: float = positive(5.0)
