@@ -23,10 +23,10 @@ each capture's stats lines with the counters on its `/metrics` page, taken short
 Prompt tokens are those computed (`source="local_compute"`); cached ones are not in the log's
 rate. Tokens after the last stats line are not in the log, so its sum may lack those of one
 interval. The rate of the first line is taken for the whole time since vLLM began to count
-(`Supported tasks: …`). *Agree* is yes if the log has at most 3 % plus the tokens of one second
-more than the counter, and at most 3 % plus the tokens of one interval fewer. An interval is the
-usual time between two stats lines; its tokens, and those of a second, are taken at the higher rate
-of the last two lines. Otherwise the column says how many tokens the log is `short` or `over`.
+(`Supported tasks: …`). *Agree* is yes if the log's sum differs little from the counter: it may be
+higher by 3 % and the tokens of one second, or lower by 3 % and the tokens of one interval (the
+usual time between two stats lines). These tokens are taken at the higher rate of the last two
+lines. Otherwise the column says how many tokens the log is `short` or `over`.
 Made by `python -m scripts.truth_table`; a test compares it with the captures.
 
 | capture | engine | generated, log | counter | ratio | agree | prompt | counter | ratio | agree |

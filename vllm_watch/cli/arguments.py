@@ -24,7 +24,8 @@ COMMANDS: dict[str, str] = {
     "compare": "compare the busy periods of runs with a baseline; tell gains from noise",
     "report": "write one HTML page with charts, tables, findings and events",
     "check": "monitoring plug-in: exit 0 OK, 1 warning, 2 critical, 3 unknown",
-    "wait": "wait until servers are ready: exit 0 ready, 1 died, stopped or ended, 124 timed out",
+    "wait": "wait until servers are ready: exit 0 ready, 1 died, stopped, ended or finished, "
+    "124 timed out",
     "status": "one line for tmux's status bar or a prompt",
     "exporter": "serve logs as a /metrics page for Prometheus, with vLLM's metric names",
     "mcp": "answer AI agents over the Model Context Protocol, on standard input and output",

@@ -18,7 +18,7 @@ LEGEND = (
     ("▲", "a warning is firing"),
     ("✖", "dead, or something critical is firing"),
     ("…", "the log ended, or a busy engine went silent"),
-    ("■", "stopped on purpose"),
+    ("■", "stopped on purpose, or finished"),
     ("?", "no stats lines are written"),
     ("▆", "the KV cache; the tinted part of its bar is healthy, {band}"),
     ("▲ ✖ ↻", "below a chart: a finding began; the server died; the server started again"),
