@@ -36,15 +36,28 @@ def test_lines_without_a_stamp_are_reported_if_the_log_began_with_the_server(
 def test_a_queue_that_something_else_explains_is_not_over(tmp_path: Path) -> None:
     """28 wait while the KV cache is at 70 %, then it is at 99 %: the cache is the reason."""
     narrator = Narrator(Settings(), START)
-    start = begun(START) + line(START + 5, "kv.py:1", OVERRIDE) + ready(START + 10)
+    start = begun(START) + ready(START + 10)
     queue = busy(START + 60, running=8, waiting=28, kv=70.0)
     first = told(tmp_path, narrator, start + queue, START + 61)
     assert any("Queue builds up: 28 wait" in words for words in first)
-    assert "▲ A flag makes the KV cache 131 times smaller: 70 % full: " in "\n".join(first)
     full = busy(START + 100, running=8, waiting=28, kv=99.0)
     second = told(tmp_path, narrator, full, START + 101)
-    worse = [words for words in second if "131 times smaller" in words]
-    assert [words[0] for words in worse] == ["✖"]
+    assert [words[0] for words in second if "KV cache full: 99 %, 28 wait" in words] == ["✖"]
     assert not [words for words in second if words.startswith("over: Queue")]
     calm = told(tmp_path, narrator, idle(START + 110) + idle(START + 120), START + 121)
     assert "over: Queue builds up: 28 wait" in calm
+
+
+def test_a_queue_is_told_of_as_its_cause(tmp_path: Path) -> None:
+    """28 wait at 70 % of a KV cache that a flag has made 131 times smaller."""
+    narrator = Narrator(Settings(), START)
+    start = begun(START) + line(START + 5, "kv.py:1", OVERRIDE) + ready(START + 10)
+    queue = busy(START + 60, running=8, waiting=28, kv=70.0)
+    first = told(tmp_path, narrator, start + queue, START + 61)
+    assert "▲ A flag makes the KV cache 131 times smaller: 70 % used: " in "\n".join(first)
+    assert not [words for words in first if "Queue builds up" in words]
+    second = told(
+        tmp_path, narrator, busy(START + 100, running=8, waiting=28, kv=99.0), START + 101
+    )
+    worse = [words for words in second if "131 times smaller" in words]
+    assert [words[0] for words in worse] == ["✖"]

@@ -87,8 +87,8 @@ def test_a_note_that_explains_something_critical_is_critical_from_then_on() -> N
     ]
     assert told == [
         ("08:24:49", "good", "KV cache down to 80 %"),
-        ("08:22:49", "critical", "A flag makes the KV cache 131 times smaller: 100 % full"),
-        ("08:22:38", "warning", "A flag makes the KV cache 131 times smaller: 83 % full"),
+        ("08:22:49", "critical", "A flag makes the KV cache 131 times smaller: 100 % used"),
+        ("08:22:38", "warning", "A flag makes the KV cache 131 times smaller: 83 % used"),
     ]
 
 

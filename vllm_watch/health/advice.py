@@ -78,6 +78,27 @@ def raise_batch(at: Situation) -> Advice | None:
     )
 
 
+def reached_limit(at: Situation) -> Advice | None:
+    """Name the batch limit if it holds up a queue while the KV cache is neither free nor full.
+
+    No number: `raise_batch` is for free memory, and here only a somewhat larger batch would fit.
+    """
+    limit, now, health = at.facts.get("max_num_seqs"), at.now(), at.settings.health
+    if limit is None or now is None:
+        return None
+    running, usage = now
+    between = health.kv_cache_low <= usage <= health.kv_cache_high
+    if not between or running < health.at_limit_share * limit:
+        return None
+    return Advice(
+        f"the batch limit is reached: {running:.0f} of {limit:.0f} run; a somewhat larger batch "
+        "fits, for much more add a replica",
+        formula=f"{limit:.0f} requests use {percent(usage)} of the KV cache, which may be "
+        f"{percent(health.kv_cache_high)} full: about {limit * health.kv_cache_high / usage:.0f} "
+        "fit",
+    )
+
+
 def fewer_than_start(at: Situation) -> Advice | None:
     """Advise if more requests are allowed in parallel than fit at full length.
 
@@ -267,6 +288,7 @@ def stats_lines(at: Situation) -> Advice:
 
 ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "raise-batch": raise_batch,
+    "reached-limit": reached_limit,
     "free-cache": free_cache,
     "fewer-than-start": fewer_than_start,
     "data-parallel": data_parallel,

@@ -63,7 +63,8 @@ def alert_finding(
     word = rule.raised_word if raised else rule.word
     severity = raised or rule.severity
     if not worded:
-        return Finding(rule.id, word, severity, word, "", "", rule.guide, span.since, engine)
+        head = rule.id, word, severity, word, "", "", rule.guide, span.since, engine
+        return Finding(*head, metric=rule.metric)
     words = Words(span_words(case, span, time))
     advice = case.advice(rule.advice, span.engine, advised or time, {})
     finding = Finding(

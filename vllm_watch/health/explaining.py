@@ -66,9 +66,18 @@ def with_explained(finding: Finding, below: Iterable[Finding]) -> Finding:
     return replace(finding, severity=worst, explains=(*finding.explains, *below))
 
 
-def rank(finding: Finding) -> tuple[int, float]:
-    """Return the sort key of findings at one moment: the worst first, then the newest."""
-    return -SEVERITIES.index(finding.severity), -(finding.since or 0.0)
+def rank(finding: Finding) -> tuple[int, bool, bool, float]:
+    """Return the sort key of findings at one moment; the first one is the verdict.
+
+    The worst come first; among equally bad ones states of the server, then causes, then the newest.
+    """
+    return *weight(finding), -(finding.since or 0.0)
+
+
+def weight(finding: Finding) -> tuple[int, bool, bool]:
+    """Return what a finding counts, whenever it was: severity, a state, the cause of another."""
+    worse = -SEVERITIES.index(finding.severity)
+    return worse, finding.metric is not None, not finding.explains
 
 
 def plain_remedies(book: RuleBook) -> Callable[[Finding], str]:

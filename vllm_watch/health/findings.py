@@ -24,7 +24,7 @@ def findings_at(
     *,
     worded: bool = True,
 ) -> tuple[Finding, ...]:
-    """Return the problems of a run at `time`: the worst first, then the newest.
+    """Return the problems of a run at `time`, the verdict first (`explaining.rank`).
 
     `trends` are those at that moment, or at the end of a server that is over. Without `worded`,
     alerts have only the fields they are ranked by.

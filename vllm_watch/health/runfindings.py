@@ -16,7 +16,7 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import Series
 from vllm_watch.core.states import ServerState
 from vllm_watch.health.alertfindings import alert_finding, last_held, raised_to
-from vllm_watch.health.explaining import ancestors, plain_remedies, with_explained
+from vllm_watch.health.explaining import ancestors, plain_remedies, weight, with_explained
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag, without_advice
 from vllm_watch.health.rules import SEVERITIES
@@ -73,9 +73,20 @@ def run_findings(
         with_explained(_finding(case, group, rest, time), below.pop(id(group), ()))
         for group, rest in kept
     ]
-    ranked = sorted(found, key=lambda one: _rank(case, one, time))
-    return _one_number_each(
-        case, sorted(_of_one_word(case, ranked), key=lambda one: _rank(case, one, time))
+    longest = sorted(found, key=lambda one: (*weight(one)[:2], *_longest(one, time)))
+    return _one_number_each(case, _verdict_first(case, _of_one_word(case, longest), time))
+
+
+def _verdict_first(case: Case, found: Sequence[Finding], time: float) -> list[Finding]:
+    """Return findings in the order of `explaining.rank`, but the longest instead of the newest.
+
+    A finding is also listed for the time in which nothing explained it. Its cause comes first, too.
+    """
+    ids = [one.id for one in found]
+    caused = {name: bool(ancestors(name, case.book, ids)) for name in ids}
+    return sorted(
+        found,
+        key=lambda one: (*weight(one)[:2], caused[one.id], weight(one)[2], *_longest(one, time)),
     )
 
 
@@ -272,13 +283,12 @@ def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
     return series.times[(low + high) // 2]
 
 
-def _rank(case: Case, finding: Finding, time: float) -> tuple[int, bool, float, float]:
-    """Return the sort key of a run's findings: worst, states, longest, earliest first."""
-    states = {rule.id for rule in case.book.states.values()}
+def _longest(finding: Finding, time: float) -> tuple[float, float]:
+    """Return the sort key of findings that count the same: the longest first, then the earliest."""
     lasted = sum(
         (time if end is None else end) - begin for begin, end in finding.spans if begin is not None
     )
-    return -_worse(finding), finding.id not in states, -lasted, finding.since or 0.0
+    return -lasted, finding.since or 0.0
 
 
 def _worse(finding: Finding) -> int:

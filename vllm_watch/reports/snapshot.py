@@ -112,7 +112,7 @@ def _judged(
 def _fired(
     reading: Reading, server: Server, now: float, since: float, *, saved: bool
 ) -> tuple[Finding, ...]:
-    """Return a server's findings that fired from `since` to `now`: worst first, then newest."""
+    """Return a server's findings that fired from `since` to `now`, the verdict first."""
     found: list[Finding] = []
     for run in server.runs:
         over = run is not server.run

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -47,7 +48,7 @@ class ServerFinding:
 
 
 Order = tuple[bool, int, float]
-"""The sort key of findings: unsilenced first, then the worst, then the newest."""
+"""The sort key of findings: unsilenced first, then the worst, then those of the newest trouble."""
 Entry = tuple[Order, Row, RankedFinding]
 _QUIET: Order = (False, -SEVERITIES.index("note"), -math.inf)
 """Sorts before all notes and silenced findings."""
@@ -55,11 +56,22 @@ _QUIET: Order = (False, -SEVERITIES.index("note"), -math.inf)
 
 def entries_of(row: Row) -> tuple[Entry, ...]:
     """Return the findings of a row with their sort keys."""
-    return tuple((_order(one, silenced=one.id in row.silenced), row, one) for one in row.ranked)
+    return tuple(zip(_orders(row, row.ranked), repeat(row), row.ranked, strict=False))
 
 
-def _order(ranked: RankedFinding, *, silenced: bool) -> Order:
-    return silenced, -SEVERITIES.index(ranked.severity), -(ranked.since or 0.0)
+def _orders(row: Row, ranked: Sequence[RankedFinding]) -> list[Order]:
+    """Return the sort keys of a server's findings, which are in the order of `health`.
+
+    Servers are compared by their newest findings. Equally bad ones of one server keep their order,
+    so that a cause stays before the rest: none has a larger key than a later one.
+    """
+    orders: list[Order] = []
+    newest: dict[tuple[bool, int], float] = {}
+    for one in reversed(ranked):
+        group = one.id in row.silenced, -SEVERITIES.index(one.severity)
+        newest[group] = min(newest.get(group, math.inf), -(one.since or 0.0))
+        orders.append((*group, newest[group]))
+    return orders[::-1]
 
 
 class ServerFindings(LazySequence[ServerFinding]):
@@ -83,7 +95,11 @@ class ServerFindings(LazySequence[ServerFinding]):
     def of(cls, findings: Iterable[ServerFinding]) -> ServerFindings:
         """Sort findings that are complete."""
         known = list(findings)
-        entries = ((_order(p.ranked, silenced=p.silenced), p.row, p.ranked) for p in known)
+        rows = {one.row.source: one.row for one in known}
+        entries: list[Entry] = []
+        for source, row in rows.items():
+            ranked = [one.ranked for one in known if one.row.source == source]
+            entries += zip(_orders(row, ranked), repeat(row), ranked, strict=False)
         return cls(entries, silences={p.key: p.left for p in known})
 
     def __len__(self) -> int:
