@@ -28,9 +28,10 @@ class CompareSettings:
     confidence: float = ratio(0.95)
     """Confidence (0 to 1) of the interval of each ratio."""
     least_busy_samples: int = count(10, least=2)
-    """Fewest samples with requests running to tell a change from noise."""
+    """Fewest samples with requests running to tell a change from noise, or to compare in `runs`."""
     loads_differ: float = positive(2.0)
-    """Factor by which concurrency, prompts or answers may differ before there is a warning."""
+    """Factor by which concurrency, prompts or answers may differ before there is a warning; in
+    `runs`, by which the load of comparable runs may differ."""
 
 
 @dataclass(frozen=True, slots=True)

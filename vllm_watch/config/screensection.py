@@ -26,7 +26,7 @@ class ScreenSettings:
     window_minutes: float = positive(15.0)
     """Minutes that the charts show at first."""
     refresh_seconds: float = positive(0.5)
-    """Seconds between two updates of the screen."""
+    """Seconds between two updates of a screen without news; in a replay at most 0.25."""
     animation: bool = flag(default=False)
     """Let panes slide and bars glide; off is calmer, and cheaper over a slow connection."""
 

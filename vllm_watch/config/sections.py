@@ -37,7 +37,7 @@ class TimeSettings:
     tz: str | None = optional_zone()
     """Zone of the clock that wrote the logs: an IANA name or +HH:MM. Unset: detected."""
     display_tz: str | None = optional_zone()
-    """Zone of the times on the screen. Unset: this machine's."""
+    """Zone of the times that the screen, `summary` and `report` show. Unset: this machine's."""
 
     def zone(self) -> tzinfo | None:
         """Return the zone of the logs as set, None if it is to be detected."""
@@ -121,7 +121,7 @@ class HealthSettings:
     prompt_flow_lines: int = count(6)
     """How many of the newest stats lines are checked for prompts; see `prompt_flow_needed`."""
     prompt_flow_needed: int = count(3)
-    """How many of these newest lines must show prompts before the hit rate is judged."""
+    """How many of these newest lines must show prompts; with fewer, rules about prompts rest."""
     prompt_flow_share: float = ratio(0.10)
     """Share (0 to 1) of a line's tokens that must be prompts for the line to count."""
 
@@ -152,7 +152,8 @@ class HealthSettings:
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
     kv_override_factor: float = positive(2.0)
-    """There is a note if `--num-gpu-blocks-override` makes the KV cache this many times smaller."""
+    """There is a note if `--num-gpu-blocks-override` makes the KV cache more than so many times
+    smaller."""
     waits_seconds: float = positive(180.0)
     """Seconds for which requests must wait despite free memory and slots before a warning."""
     runaway_seconds: float = positive(900.0)
@@ -243,11 +244,11 @@ class AdviceSettings:
     """Share (0 to 1) by which `--max-num-seqs` must shrink to be worth a restart."""
 
     gpu_memory_low: float = ratio(0.90)
-    """`--gpu-memory-utilization` (0 to 1) below which raising it comes first (presets guide,
-    long-context guide)."""
+    """`--gpu-memory-utilization` (0 to 1) that is advised first if the KV cache is short and less
+    is given (presets guide, long-context guide)."""
     gpu_memory_high: float = ratio(0.95)
-    """`--gpu-memory-utilization` (0 to 1) up to which it is advised (presets guide, long-context
-    guide)."""
+    """`--gpu-memory-utilization` (0 to 1) that this advice names as a usual maximum (presets guide,
+    long-context guide)."""
     out_of_memory_gpu_memory: float = ratio(0.85)
     """`--gpu-memory-utilization` (0 to 1) advised after the GPU ran out of memory (presets
     guide)."""
