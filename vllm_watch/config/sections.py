@@ -152,8 +152,7 @@ class HealthSettings:
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
     kv_override_factor: float = positive(2.0)
-    """There is a note if `--num-gpu-blocks-override` makes the KV cache more than so many times
-    smaller."""
+    """Note if `--num-gpu-blocks-override` makes the KV cache more than so many times smaller."""
     waits_seconds: float = positive(180.0)
     """Seconds for which requests must wait despite free memory and slots before a warning."""
     runaway_seconds: float = positive(900.0)
@@ -347,8 +346,7 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Fewest finished requests that an estimate needs: answers begun, minus requests that still run
-    or wait."""
+    """Fewest finished requests for an estimate: answers begun − requests that still run or wait."""
     least_lines: int = count(10, least=2)
     """Fewest stats lines, of all engines together, that an estimate needs."""
     window_minutes: float = positive(5.0)
