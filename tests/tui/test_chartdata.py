@@ -84,14 +84,18 @@ def test_the_charts_and_their_lines() -> None:
     assert band is not None
     assert [band.low, band.high] == pytest.approx([30, 70])
     drawn = [strip.text for strip in draw_panel(specs["kv"], 60, 12, PALETTE, UTC).strips()]
-    (named,) = [row for row in drawn[1:-1] if "healthy" in row]
-    assert drawn.index(named) in range(4, 8), "the word stands in the band: 30 to 70 of 100"
+    barred = [row for row, text in enumerate(drawn[1:-1], 1) if text[5] in "▐▝▗"]
+    assert barred == [4, 5, 6, 7], "30 to 70 of 100, in nine rows"
     assert [level for level, _ in specs["kv"].heat] == pytest.approx([0, 30, 80, 95])
     assert specs["kv"].heat[2][0] > 80, "the rule says above 80 %, the legend as well"
     assert " ■<30 ■≤80 ■>80 ■≥95 ─" in drawn[0], "all colours are explained"
+    wide = draw_panel(specs["kv"], 76, 12, PALETTE, UTC).strips()[0].text
+    assert " ▐30–70 healthy ■<30 ■≤80 ■>80 ■≥95 ─" in wide, "and the bar"
     drawn = [strip.text for strip in draw_panel(specs["throughput"], 60, 12, PALETTE, UTC).strips()]
-    (middle,) = [row for row in drawn if row[1:5] == "   0"]
-    assert "─ each on its own scale ─" in middle
+    (middle,) = [row for row in range(12) if drawn[row][1:5] == "   0"]
+    above, below = "".join(drawn[:middle]), "".join(drawn[middle:])
+    assert " peak 2,006 " in above, "of generation, at 08:50:51"
+    assert " peak 7,740 " in below, "of prompts, at 08:50:41"
     assert specs["requests"].limits == (), "at most 63 run: 512 is far out of their reach"
     assert [limit.value for limit in specs["prefix"].limits] == [60]
     assert max(value or 0 for value in specs["kv"].lines[0].values) == 100

@@ -143,6 +143,15 @@ def test_waiting_is_stacked_on_running() -> None:
     assert cell.style.bgcolor.name == under, "the upper one has no cell of its own"
 
 
+def test_where_none_waits_nothing_is_amber() -> None:
+    """31.25 of 100 in four rows are five dots: one whole cell and one dot."""
+    canvas = Canvas(1, 4)
+    series = [dotted(31.25), dotted(0.0)]
+    stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning"))
+    assert cells(canvas) == [" ", " ", "⣀", "⣿"]
+    assert PALETTE["warning"].lower() not in inks(canvas, 0)
+
+
 def test_a_third_series_is_stacked_on_the_second_also_where_that_is_zero() -> None:
     canvas = Canvas(2, 4)
     series = [dotted(25.0, 50.0), dotted(50.0, 0.0), dotted(25.0, 50.0)]
@@ -274,39 +283,53 @@ def test_a_limit_and_a_mark_are_named_in_the_plot() -> None:
     assert "✖" in lines[1], "at its upper end"
     twice = replace(marked, marks=(*marked.marks, Mark(start + 155, "critical", "✖")))
     assert drawn_lines(twice, width) == lines, "two beside each other are one"
-    inside = draw_panel(died, width, 12, PALETTE, UTC).strips()[1:-1]
-    behind = [segment.style for strip in inside for segment in strip.crop(width - 4, width - 3)]
-    assert all(style is None or style.bgcolor is None for style in behind), "nothing was healthy"
 
 
-def test_the_edges_of_a_band_are_dashed_where_nothing_is_filled() -> None:
-    """Ten rows of 0 to 100: 70 is in the fourth from the top, 30 in the eighth."""
+def test_a_band_is_a_bar_beside_the_scale_with_its_ends_as_labels() -> None:
+    """Ten rows of 0 to 105: 70 is 6.7 rows above zero, 30 is 2.9 rows."""
     lines = drawn_lines(panel("area", [50.0] * 15, y_max=100.0, band=Band(30.0, 70.0)), 60)
-    dashed = [at for at, line in enumerate(lines[1:-1], 1) if "╌╌╌" in line]
-    assert dashed == [4, 8]
+    assert "".join(line[5] for line in lines[1:-1]) == "   ▗▐▐▐   "
     labels = [
         (at, line[1:5].strip()) for at, line in enumerate(lines[1:-1], 1) if line[1:5].strip()
     ]
-    assert labels == [(1, "100"), (6, "50")]
-    assert lines[11].startswith("╰── 0 ┴"), "at equal distances: five rows below the middle"
-    assert lines[4].count("╌") > 50, "the whole width"
+    assert labels == [(1, "100"), (4, "70"), (8, "30")]
+    assert lines[11].startswith("╰── 0 ┴"), "at equal distances: ten rows below the top"
+    low = drawn_lines(panel("area", [50.0] * 15, y_max=100.0, band=Band(30.0, 70.0)), 60, 5)
+    assert [line[1:5].strip() for line in low[1:-1]] == ["100", "", "0"], "no room for them"
 
 
-def test_the_line_of_an_event_never_covers_data() -> None:
-    """Ten rows of 0 to 100, filled up to 50: the line is in the five free ones."""
+def test_the_line_of_an_event_never_covers_the_edge_of_a_fill() -> None:
+    """Ten rows of 0 to 105, filled up to 50: the edge is in the sixth row."""
     half = panel("area", [50.0] * 15, y_max=100.0)
     marked = replace(half, marks=(Mark(at("09:00:00") + 60, "critical", "✖"),))
-    plain, drawn = (draw_panel(one, 60, 12, PALETTE, UTC).strips()[1:-1] for one in (half, marked))
-    assert [any(sign in strip.text for sign in "┊✖") for strip in drawn] == [True] * 5 + [False] * 5
-    assert drawn[5:] == plain[5:], "nor has a filled cell another ground"
+    drawn = draw_panel(marked, 60, 12, PALETTE, UTC).strips()[1:-1]
+    lined = [any(sign in strip.text for sign in "┊✖") for strip in drawn]
+    assert lined == [True] * 5 + [False] + [True] * 4
 
 
-def test_a_gap_in_a_fill_has_no_piece_of_a_dashed_line() -> None:
-    values = [50.0] * 15 + [10.0] * 2 + [50.0] * 14
-    lines = drawn_lines(panel("area", values, y_max=100.0, band=Band(30.0, 70.0)), 60)
-    assert " " in lines[8][8:-4], "the gap"
-    assert "╌" not in lines[8]
-    assert "╌╌╌" in lines[4]
+def test_the_newest_value_holds_up_to_the_right_edge_until_the_next_one_is_due() -> None:
+    """The window ends 10 s after the newest of fifteen values; those of `panel` are 10 s apart."""
+    spec = panel("area", [50.0] * 15, y_max=100.0)
+    newest = spec.lines[0].times[-1]
+
+    def right_edge(**changes: object) -> str:
+        return drawn_lines(replace(spec, **changes), 60)[10][-4:]  # type: ignore[arg-type]
+
+    assert right_edge(end=newest + 10) == "⣿⣿ │"
+    assert right_edge(end=newest + spec.lines[0].gap_s + 10) == "   │", "it is overdue"
+    assert right_edge(end=newest + 10, over=True) == "   │", "none comes after an end"
+
+
+def test_a_peak_has_its_value_beside_it() -> None:
+    """Of two series on different scales, neither can be read off the other's."""
+    spec = panel("mirror", [10.0] * 7 + [900.0] + [10.0] * 7)
+    up = replace(spec.lines[0], marker="up")
+    down = replace(up, values=[5.0] * 7 + [7740.0] + [5.0] * 7, marker="down")
+    lines = drawn_lines(replace(spec, lines=(up, down)), 60)
+    named = [line for line in lines if "peak" in line]
+    assert [" peak 900 " in named[0], " peak 7,740 " in named[1], len(named)] == [True, True, 2]
+    even = drawn_lines(replace(spec, lines=(up, down), even=True), 60)
+    assert "peak" not in "".join(even), "on one scale they can be compared"
 
 
 def test_a_limit_says_what_it_means_where_there_is_room() -> None:
@@ -316,5 +339,5 @@ def test_a_limit_says_what_it_means_where_there_is_room() -> None:
     assert " max_num_seqs 200 ╌" in drawn_lines(near, 36)[1]
 
 
-def drawn_lines(spec: ChartSpec, width: int) -> list[str]:
-    return [strip.text for strip in draw_panel(spec, width, 12, PALETTE, UTC).strips()]
+def drawn_lines(spec: ChartSpec, width: int, height: int = 12) -> list[str]:
+    return [strip.text for strip in draw_panel(spec, width, height, PALETTE, UTC).strips()]

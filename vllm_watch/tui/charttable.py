@@ -11,6 +11,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import GIB
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
 from vllm_watch.tui.charts.panel import LIMIT_REACH
+from vllm_watch.tui.charts.plot import BAND
 from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartsources import (
     Lines,
@@ -29,8 +30,6 @@ from vllm_watch.tui.chartsources import (
 
 _ANSWERED, _HALF = 0.8, 0.5
 """Share of the answers in their chart with errors, if they are more than these, and if not."""
-_OWN_SCALES = "each on its own scale|own scales"
-_HTTP_SCALES = "req/s, each on its own scale|req/s, own scales"
 _TOPS = (25.0, 50.0)
 """Ends of a percentage scale if only its lower part is used: this avoids empty rows."""
 
@@ -88,22 +87,29 @@ def _kv(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
         (math.nextafter(health.kv_cache_high * 100, math.inf), "warning"),
         (health.kv_cache_critical * 100, "critical"),
     )
-    note = f"{low:.0f}–{high:.0f} healthy|{low:.0f}–{high:.0f} ok"
-    legends = _kv_legends(health)
-    return replace(spec, band=Band(low, high), heat=heat, note=note, legends=legends)
+    healthy = f"{low:.0f}–{high:.0f}"
+    return replace(
+        spec,
+        band=Band(low, high),
+        heat=heat,
+        note=f"{healthy} healthy|{healthy} ok",
+        legends=_kv_legends(health, healthy),
+    )
 
 
-def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Return the legend of the KV cache's colours, the longest form first."""
+def _kv_legends(health: HealthSettings, healthy: str) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return the legend of the KV cache's scale and colours, the longest form first."""
     low, high, full = (
         f"{level * 100:.0f}"
         for level in (health.kv_cache_low, health.kv_cache_high, health.kv_cache_critical)
     )
-    short = (f"<{low}", f"≤{high}", f">{high}", f"≥{full}")
+    band = ((f"{BAND}{healthy} healthy", "good"),)
+    short = (f"■<{low}", f"■≤{high}", f"■>{high}", f"■≥{full}")
     words = ("room", "no alert", "high", "full")
     named = tuple(f"{levels} {word}" for levels, word in zip(short, words, strict=True))
     roles = ("low", "good", "warning", "critical")
-    return tuple(tuple(zip(texts, roles, strict=True)) for texts in (named, short))
+    colours, brief = (tuple(zip(texts, roles, strict=True)) for texts in (named, short))
+    return (*band, *colours), (*band, *brief), brief, band
 
 
 def _requests(scope: ChartScope, spec: ChartSpec) -> ChartSpec:
@@ -127,7 +133,7 @@ def _http(_: ChartScope, spec: ChartSpec) -> ChartSpec:
     good, bad = spec.lines
     if any(bad.values):
         most, least = (max(filter(None, line.values), default=0.0) for line in (bad, good))
-        return replace(spec, upper=_HALF if most > least else _ANSWERED, note=_HTTP_SCALES)
+        return replace(spec, upper=_HALF if most > least else _ANSWERED)
     line = replace(good, name="", marker="fill")
     return replace(spec, kind="area", lines=(line,), note="no errors")
 
@@ -151,7 +157,7 @@ CHARTS: tuple[Chart, ...] = (
     Chart("throughput", "Throughput|tok/s", "tok/s", (
         logged("generation_tps", "generation|gen", "primary", "up"),
         logged("prompt_tps", "prompt", "secondary", "down"),
-    ), "mirror", note=_OWN_SCALES, always=True),
+    ), "mirror", always=True),
     Chart("kv", "KV cache", "%", (logged("kv_cache_usage", role="low", scale=100),),
           y_max=100.0, always=True, more=_kv),
     Chart("requests", "Requests", "", (

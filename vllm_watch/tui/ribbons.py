@@ -8,7 +8,8 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.statestretches import DEAD, OVER, states_with_work
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.ribbon import Step
-from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.charts.sampled import Level, held, levels
+from vllm_watch.tui.charts.spec import LATE
 from vllm_watch.tui.chartscope import ChartScope
 
 
@@ -28,9 +29,11 @@ def ribbon_steps(scope: ChartScope, steps: int) -> tuple[Step, ...]:
             rests = not load
         known = rate is not None or load is not None
         lines.append((known, bool(load or (rate and rate.high)), rests))
+    late = LATE * (scope.end - scope.start)
+    until = scope.end if scope.end - scope.known <= late else scope.known
     # The step in which a server ended shows the state before.
     states = states_with_work(
-        scope.monitor, scope.server, scope.window, scope.known, lines, late=(DEAD, OVER)
+        scope.monitor, scope.server, scope.window, until, lines, late=(DEAD, OVER)
     )
     return tuple(
         Step(rate.mean if rate and state not in (DEAD, OVER) else None, state)
@@ -53,7 +56,9 @@ def _was_idle(server: Server, engine: int | None, time: float) -> bool:
 
 def _levels(scope: ChartScope, steps: int, metric: str) -> list[Level | None]:
     drawn = curve(scope.server, scope.engine, metric, *scope.known_span)
-    return levels(drawn.times, drawn.values, scope.window, steps, drawn.gap, drawn.weights)
+    known = levels(drawn.times, drawn.values, scope.window, steps, drawn.gap, drawn.weights)
+    hold = drawn.gap + LATE * (scope.end - scope.start)
+    return held(known, drawn.times, drawn.values, scope.end, hold)
 
 
 def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[float | None]:

@@ -30,8 +30,8 @@ _PIXELS = {
     "T": "###  #   #   #   # ",
 }
 """Five rows of three pixels, separated by a blank."""
-_SMALL = {",": "  ▖", ".": "  ▀"}
-"""Signs of one cell, a row each from the top: a point on the line, a comma that goes below it."""
+_SMALL = {",": "  ▛", ".": "  ▀"}
+"""Signs of one cell, a row each from the top: a point, and a comma with its tail below the line."""
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
@@ -54,7 +54,7 @@ def big_text(text: str) -> tuple[str, str, str]:
     rows = ["", "", ""]
     for index, sign in enumerate(text):
         glyph = _glyph(sign)
-        close = not {sign, text[index - 1 : index]}.isdisjoint({",", " "})
+        close = " " in (sign, text[index - 1])
         gap = " " if index and not close else ""
         for row in range(ROWS):
             rows[row] += gap + glyph[row]

@@ -65,8 +65,8 @@ class Canvas:
         self._glyphs[row][column], self._inks[row][column] = glyph, ink
 
     def line(self, row: int, column: int, glyph: str, ink: str) -> None:
-        """Set one cell's glyph where a rule or nothing is: it never covers data."""
-        if self._glyphs[row][column] in " ─╌":
+        """Set one cell's glyph where a rule, nothing or the inside of a fill is: not on an edge."""
+        if self._glyphs[row][column] in " ─╌⣿█":
             self._glyphs[row][column], self._inks[row][column] = glyph, ink
 
     def shade(self, row: int, column: int, colour: str) -> None:

@@ -90,7 +90,7 @@ def stack_dots(
             _zero(area, column, area.palette.get("zero", ""))
         for index in range(len(inks) - 1):  # two series meet between cells: no gap, no mixture
             whole = HIGH * max(1, round(max(heads[index]) / HIGH))
-            if heads[index] != (0, 0) and max(heads[-1]) > whole:
+            if heads[index] not in ((0, 0), heads[-1]) and max(heads[-1]) > whole:
                 one, other = (
                     whole if total >= whole else head
                     for head, total in zip(heads[index], heads[-1], strict=True)

@@ -33,7 +33,15 @@ def draw_curves(spec: ChartSpec, width: int, height: int, palette: Palette, tz: 
     canvas = Canvas(width, height)
     columns = width - GUTTER
     polylines = [
-        thin(line.times, line.values, spec.start, spec.end, columns, line.gap_s)
+        thin(
+            line.times,
+            line.values,
+            spec.start,
+            spec.end,
+            columns,
+            line.gap_s,
+            hold_s=spec.holds(line.gap_s),
+        )
         for line in spec.lines
     ]
     frame = frame_for(spec, polylines, width, height)

@@ -41,26 +41,19 @@ def write_notes(
 ) -> None:
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word stands directly after its mark, or before it, also below a scale without a label there.
-    A space separates
-    it from other marks and words. The worst marks get their words first; a mark between them may
-    have none.
+    A word stands directly after its mark; one without room is left out. A space separates it from
+    other marks and words. The worst marks get their words first.
     """
     free = [True] * columns
-    placed = _placed(spec, columns)
-    for role in dict.fromkeys(mark.role for _, mark in placed):
-        own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
-        for place, mark in own:
-            cells = cell_len(mark.word)
-            sides = (place, mark.glyph + mark.word), (place - cells, mark.word + mark.glyph)
-            for first, text in (*sides, (place, mark.glyph)):
-                last = first + cell_len(text)
-                if first <= 0 and not canvas.free(row, 1, left - 1):  # zero of the scale is there
-                    continue
-                if first > -left and last <= columns and all(free[max(0, first - 1) : last + 1]):
-                    canvas.write(row, left + first, text, palette.get(role, ""))
-                    free[max(0, first) : last] = [False] * (last - max(0, first))
-                    break
+    for place, mark in _placed(spec, columns):
+        for text in (mark.glyph + mark.word, mark.glyph):
+            last = place + cell_len(text)
+            if place == 0 and not canvas.free(row, 1, left - 1):  # zero of the scale is there
+                continue
+            if last <= columns and all(free[max(0, place - 1) : last + 1]):
+                canvas.write(row, left + place, text, palette.get(mark.role, ""))
+                free[place:last] = [False] * (last - place)
+                break
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)
 
@@ -77,7 +70,7 @@ def write_clock(
 ) -> None:
     """Write round times into the lower rule, each beside its tick; `marked`: the marks as well.
 
-    A time without room has only its tick.
+    A time without room is left out: a tick alone says nothing.
     """
     bottom, ink = canvas.height - 1, palette.get("muted", "")
     free = [True] * (columns + 1)  # a time may go up to the corner
@@ -102,9 +95,6 @@ def write_clock(
                     canvas.write(bottom, left + begin - 1, f" {tick.label}", ink)
                 free[begin : begin + cells] = [False] * cells
                 break
-        else:
-            if free[at]:  # there is room for the tick alone
-                canvas.put(bottom, left + at, TICK, ink)
 
 
 def _is_free(free: list[bool], begin: int, cells: int, own: int) -> bool:

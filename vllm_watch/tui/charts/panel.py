@@ -16,9 +16,9 @@ from vllm_watch.tui.charts.notes import has_notes, write_clock, write_notes
 from vllm_watch.tui.charts.plot import (
     Plot,
     draw_band,
-    draw_band_label,
     draw_limits,
     draw_mark_lines,
+    draw_peak,
     rim,
 )
 from vllm_watch.tui.charts.sampled import levels
@@ -170,9 +170,9 @@ def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]
         for legend in spec.legends:
             pieces = [(" ", "")]
             for words, role in legend:
-                pieces += [("■", palette.get(role, "")), (f"{words} ", muted)]
+                pieces += [(words[0], palette.get(role, "")), (f"{words[1:]} ", muted)]
             yield pieces
-    for words in spec.note.split("|") if spec.note and spec.kind != "mirror" else ():
+    for words in spec.note.split("|") if spec.note else ():
         yield [(f" {words} ", muted)]
 
 
@@ -209,14 +209,14 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     ends = _ends(spec, plot.columns, tops)
     for column in range(plot.columns):
         plot.canvas.put(1 + upper, plot.left + column, "─", palette.get("rule", ""))
-    words = next((each for each in spec.note.split("|") if cell_len(each) + 4 <= plot.columns), "")
-    if words:
-        place = plot.left + plot.columns - cell_len(words) - 3
-        plot.canvas.write(1 + upper, place, _held(f" {words} "), palette.get("muted", ""))
     up, down = spec.lines[0], spec.lines[1]
-    fill(plot.area(upper - 1, upper), plot.levels(0), rim(ends[0], upper), lambda _: up.role)
+    standing, highest = plot.area(upper - 1, upper), rim(ends[0], upper)
+    fill(standing, plot.levels(0), highest, lambda _: up.role)
     hanging, deepest = plot.area(upper + 1, lower, hangs=True), rim(ends[1], lower)
     fill(hanging, plot.levels(1), deepest, lambda _: down.role, weight=1)
+    if not spec.even:  # their heights cannot be compared
+        draw_peak(plot, 0, standing, highest)
+        draw_peak(plot, 1, hanging, deepest)
     _label(plot, upper, "0")
     for row, line, end in (0, up, ends[0]), (upper + lower, down, ends[1]):
         ink = palette.get(line.role, "")
@@ -240,7 +240,6 @@ def _area(plot: Plot, tops: tuple[float, ...]) -> None:
     area, edge = plot.area(plot.rows - 1, plot.rows), rim(top, plot.rows)
     fill(area, plot.levels(0), edge, lambda value: spec.role(spec.lines[0], value))
     draw_band(plot, edge)
-    draw_band_label(plot, edge)
     draw_limits(plot, edge)
     _scale(plot, top)
 
@@ -268,9 +267,23 @@ def _scale(plot: Plot, top: float) -> None:
         _label(plot, zero, " 0 ", cells=LABEL_CELLS + 1)
     else:
         _label(plot, zero, "0")
-    if halved:
+    if plot.spec.band is not None and _banded(plot, top, zero):
+        pass
+    elif halved:
         _label(plot, middle, axis_label(top / 2))
     _label(plot, 0, axis_label(top))
+
+
+def _banded(plot: Plot, top: float, zero: int) -> bool:
+    """Label the ends of the band in place of the middle; return whether there are rows for them."""
+    band = plot.spec.band
+    assert band is not None
+    rows = [round(zero * (1 - edge / top)) for edge in (band.low, band.high)]
+    if len({0, zero, *rows}) < 4 or not 0 < band.low < band.high < top:
+        return False
+    for row, edge in zip(rows, (band.low, band.high), strict=True):
+        _label(plot, row, axis_label(edge), plot.palette.get("good", ""))
+    return True
 
 
 def _label(plot: Plot, row: int, label: str, ink: str = "", cells: int = LABEL_CELLS) -> None:

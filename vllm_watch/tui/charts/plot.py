@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter
 
 from rich.cells import cell_len
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import rate
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.tui.charts.canvas import Canvas
+from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.dots import WIDE
-from vllm_watch.tui.charts.fills import EIGHTHS, Area, eighths_of
-from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.charts.fills import Area
+from vllm_watch.tui.charts.sampled import Level, held, levels
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
 
 if TYPE_CHECKING:
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 
     from vllm_watch.tui.charts.spec import ChartSpec
 
-EDGE = 0.6
-"""How much of their colour the edges of a band have."""
-LEAST_DASHES = 6
-"""Fewest cells of a dashed line."""
+PEAK_REACH = 9
+"""How many cells a value may be away from the peak that it names."""
+BAND, _HALVES = "▐", "▗▝"
+"""The bar of a band, and its lower and upper half."""
 MOST_LINES, FAINT = 6, 0.7
 """Most lines of marks in a plot, and the strength of their colour."""
 
@@ -57,12 +56,17 @@ class Plot:
         dotted = self.palette.get("shading", SMOOTH) == SMOOTH
         return self.columns * (WIDE if dotted else 1)
 
+    def ink(self, index: int) -> str:
+        """Return the colour of one of the chart's lines."""
+        return self.palette.get(self.spec.lines[index].role, "")
+
     def levels(self, index: int) -> list[Level | None]:
         """Return the levels of one of the chart's lines."""
         if index >= len(self.spec.lines):
             return [None] * self.steps
         line = self.spec.lines[index]
-        return levels(line.times, line.values, self.window, self.steps, line.gap_s, line.weights)
+        known = levels(line.times, line.values, self.window, self.steps, line.gap_s, line.weights)
+        return held(known, line.times, line.values, self.spec.end, self.spec.holds(line.gap_s))
 
     def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
         """Return the area whose base is a row of the plot, counted from its top."""
@@ -83,48 +87,16 @@ def row_of(plot: Plot, value: float, top: float) -> int:
 
 
 def draw_band(plot: Plot, top: float) -> None:
-    """Draw the band's edges over the judged columns as faint dashes, where nothing is filled."""
-    band, ground = plot.spec.band, plot.palette.get("background", "")
-    if band is None or plot.palette.get("shading", SMOOTH) != SMOOTH:
+    """Draw the band as a bar between the scale and the plot, exact to half a row."""
+    band, ink = plot.spec.band, plot.palette.get("good", "")
+    if band is None or not top > 0:
         return
-    ink = mixed(plot.palette.get("good", ""), ground, EDGE)
-    for edge in (band.low, band.high):
-        _dashes(plot, 1 + row_of(plot, edge, top), judged_columns(plot), ink)
-
-
-def _dashes(plot: Plot, row: int, columns: int, ink: str) -> None:
-    """Draw a dashed line where nothing is filled; shorter pieces of it would say nothing."""
-    free = (plot.canvas.free(row, plot.left + column, 1) for column in range(columns))
-    for is_free, group in groupby(enumerate(free), key=itemgetter(1)):
-        places = [plot.left + column for column, _ in group]
-        if is_free and len(places) >= LEAST_DASHES:
-            plot.canvas.write(row, places[0], "╌" * len(places), ink)
-
-
-def draw_band_label(plot: Plot, top: float) -> None:
-    """Write the name of the band into it, where nothing is filled: left, right or middle.
-
-    If there is no room for it, it stands on the upper edge.
-    """
-    band, tint = plot.spec.band, plot.palette.get("band", "")
-    if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
-        return
-    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
-    rows = (plot.rows - above for above in range(high // EIGHTHS - 1, -(-low // EIGHTHS) - 1, -1))
-    columns = judged_columns(plot)
-    if not write_free(plot, rows, (band.label,), columns=columns):
-        edge, texts = 1 + row_of(plot, band.high, top), (f"{band.label} up to {band.high:.0f}",)
-        write_free(plot, (edge,), texts, columns=columns, over="╌")
-
-
-def judged_columns(plot: Plot) -> int:
-    """Return how many columns a server that has ended was judged for, all if it has not."""
-    if not plot.spec.over:
-        return plot.columns
-    line = plot.spec.lines[0]
-    known = (time for time, value in zip(line.times, line.values, strict=True) if value is not None)
-    column = plot.column(min(max(known, default=plot.spec.end), plot.spec.end))
-    return plot.columns if column is None else column  # the last one is filled in part
+    low, high = (round(edge / top * plot.rows * len(_HALVES)) for edge in (band.low, band.high))
+    for above in range(plot.rows):
+        halves = [low <= half < high for half in (2 * above, 2 * above + 1)]
+        glyph = BAND if all(halves) else _HALVES[halves.index(True)] if any(halves) else ""
+        if glyph:
+            plot.canvas.put(plot.rows - above, plot.left - 1, glyph, ink)
 
 
 def write_free(
@@ -133,19 +105,17 @@ def write_free(
     texts: Sequence[str],
     ink: str = "",
     *,
-    columns: int | None = None,
     over: str = "",
 ) -> bool:
     """Write the first of `texts` that has free cells: at the left, at the right or between.
 
     Return whether there was room. Cells with the glyph `over` count as free.
     """
-    room = plot.columns if columns is None else columns
     ink = ink or plot.palette.get("muted", "")
     rows = list(rows)
     for text in texts:
         cells = cell_len(text)
-        spare = room - cells - 2
+        spare = plot.columns - cells - 2
         for row in rows if spare >= 0 else ():
             for place in (1, 1 + spare, 1 + spare // 2):
                 column = plot.left + place
@@ -156,19 +126,38 @@ def write_free(
 
 
 def draw_limits(plot: Plot, top: float) -> None:
-    """Draw limits on the scale as faint dashes where nothing is filled, each with its name."""
+    """Draw limits on the scale as faint dashes from edge to edge, each with its name."""
     for limit in plot.spec.limits:
         ink = plot.palette.get(limit.role, "")
-        texts = limit.texts()
         if limit.value > top:  # too far above what there is
             continue
         row = 1 + row_of(plot, limit.value, top)
-        _dashes(plot, row, plot.columns, ink)
-        write_free(plot, (row,), texts, ink, over="╌")
+        for column in range(plot.columns):
+            plot.canvas.line(row, plot.left + column, "╌", ink)
+        write_free(plot, (row,), limit.texts(), ink, over="╌")
+
+
+def draw_peak(plot: Plot, index: int, area: Area, top: float) -> None:
+    """Write the highest value of a line beside its peak, where nothing is filled."""
+    found = [level.high if level else 0.0 for level in plot.levels(index)]
+    peak = max(found, default=0.0)
+    if not (peak > 0 and top > 0):
+        return
+    column = found.index(peak) * plot.columns // len(found)
+    crest = min(area.rows - 1, int(peak / top * area.rows - 1e-9))
+    for text in (f"peak {rate(peak)}", rate(peak)):
+        cells = len(text)
+        for apart in range(1, PEAK_REACH):
+            for begin in (column + 1 + apart, column - apart - cells):
+                place, row = plot.left + begin, area.row(crest)
+                inside = begin >= 0 and begin + cells <= plot.columns
+                if inside and plot.canvas.free(row, place - 1, cells + 2):
+                    plot.canvas.write(row, place, text.replace(" ", HOLD), plot.ink(index))
+                    return
 
 
 def draw_mark_lines(plot: Plot) -> None:
-    """Draw a faint line from top to bottom at each of the worst marks, where nothing is filled.
+    """Draw a faint line from top to bottom at each of the worst marks, over all but edges of fills.
 
     The line of a mark without a word, which is nowhere else in the chart, ends in its sign.
     """

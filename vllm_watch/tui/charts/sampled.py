@@ -68,6 +68,24 @@ def levels(
     return found
 
 
+def held(
+    found: list[Level | None],
+    times: Sequence[float],
+    values: Sequence[float | None],
+    end: float,
+    hold_s: float,
+) -> list[Level | None]:
+    """Return levels up to `end`: the newest sample's value holds until then, for `hold_s`."""
+    count = min(len(times), len(values))
+    newest = _sample(times, values, bisect_right(times, end, 0, count) - 1, count)
+    if newest is None or not found or end - newest[0] > hold_s:
+        return found
+    known = len(found)
+    while known and found[known - 1] is None:
+        known -= 1
+    return found[:known] + [Level(newest[1], newest[1])] * (len(found) - known)
+
+
 def _sample(
     times: Sequence[float], values: Sequence[float | None], index: int, count: int
 ) -> Point | None:

@@ -8,6 +8,9 @@ from vllm_watch.core.hints import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LATE = 1 / 60
+"""Share of its width that a window may reach beyond the moment, because it moves in steps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -54,11 +57,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A faint region behind the data, e.g. the healthy fill of the KV cache."""
+    """The healthy range of a value, marked on its scale."""
 
     low: float
     high: float
-    label: str = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,11 @@ class ChartSpec:
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on an area has the colour of which role, ascending."""
     note: str = ""
-    """Words at the right end of the title, if there is room; ``|`` separates shorter forms."""
+    """Words at the right end of the title, if there is room; ``|`` separates shorter forms. A
+    mirror has none."""
     legends: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """What the colours of an area mean, in place of the note: words and roles, the most first."""
+    """What the colours of an area mean, in place of the note: signs with words and their roles, the
+    most first."""
     estimated: bool = False
     """Whether values are estimates: the title says so before them."""
     zones: tuple[Zone, ...] = ()
@@ -127,6 +131,17 @@ class ChartSpec:
     """Share of a mirror's rows that are above its middle."""
     even: bool = False
     """Whether both halves of a mirror have the same height and scale, to be compared."""
+
+    def holds(self, gap_s: float) -> float:
+        """Return for how many seconds the newest value of a line holds: until the next one is due.
+
+        Of a server that has ended, and of a run beside another one, no value does.
+        """
+        return 0.0 if self.over or self.relative else gap_s + LATE * (self.end - self.start)
+
+    def is_old(self, time: float, gap_s: float) -> bool:
+        """Return whether a newest value of this time is old: the next one is overdue."""
+        return self.over or self.end - time > gap_s + LATE * (self.end - self.start)
 
     def role(self, line: Line, value: float) -> str:
         """Return the palette role of a value's colour: by its height if the chart has heat."""

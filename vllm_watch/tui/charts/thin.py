@@ -22,11 +22,14 @@ def thin(
     end: float,
     columns: int,
     gap_s: float,
+    *,
+    hold_s: float = 0.0,
 ) -> list[Polyline]:
     """Return the points to draw between ``start`` and ``end`` in so many columns.
 
     Each column keeps its lowest and its highest value; a line that enters or leaves the window is
-    cut at its edge.
+    cut at its edge. The newest value is drawn up to ``end`` if it holds until then,
+    for ``hold_s``.
     """
     count = min(len(times), len(values))
     if columns < 1 or count == 0 or not (math.isfinite(end - start) and end > start):
@@ -39,7 +42,7 @@ def thin(
             (time, value) for time, value in zip(times, values, strict=False) if math.isfinite(time)
         ]
         ordered, chosen = [time for time, _ in kept], [value for _, value in kept]
-        return thin(ordered, chosen, start, end, columns, gap_s)
+        return thin(ordered, chosen, start, end, columns, gap_s, hold_s=hold_s)
     polylines: list[Polyline] = [_edge(times, values, first, start, gap_s)]
     previous = times[first - 1] if first else -math.inf
     for low, high in _columns(times, first, last, start, end, columns):
@@ -48,6 +51,9 @@ def thin(
         _add_column(polylines, times, values, low, high)
         previous = times[high - 1]
     polylines[-1] += _edge(times, values, last, end, gap_s)
+    column = (end - start) / columns
+    if last == count and polylines[-1] and column < end - polylines[-1][-1][0] <= hold_s:
+        polylines[-1].append((end, polylines[-1][-1][1]))
     return [polyline for polyline in polylines if polyline]
 
 

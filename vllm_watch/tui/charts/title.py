@@ -244,7 +244,7 @@ def _title_value(
     decimals = decimals_for(drawn)
     if spec.cursor is None:
         point = newest(line.times, line.values, spec.start, spec.end)
-        stale = point is not None and (spec.over or spec.end - point[0] > line.gap_s)
+        stale = point is not None and spec.is_old(point[0], line.gap_s)
     else:
         point = nearest(line.times, line.values, spec.cursor, line.gap_s)
         stale = False
