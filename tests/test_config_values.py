@@ -192,7 +192,7 @@ def test_an_empty_variable_and_those_of_hooks_count_as_not_set() -> None:
 
 def test_options_are_checked() -> None:
     assert refusal(options={"replay.speed": -1.0}) == (
-        "option: replay.speed must be a number above 0, not -1.0"
+        "option: --speed must be a number above 0, not -1.0"
     )
     assert refusal(options={"time.zt": "UTC"}) == (
         "option: unknown key time.zt: did you mean time.tz? `vllm-watch config show` lists them all"
@@ -206,7 +206,7 @@ def test_no_text_breaks_the_reading_of_a_zone(text: str) -> None:
         outcome = load(options={"time.tz": text}).time.tz or ""
     except ConfigError as error:
         outcome = str(error)
-    assert outcome == text.strip() or outcome.startswith("option: time.tz ")
+    assert outcome == text.strip() or outcome.startswith("option: --tz ")
     assert outcome.isprintable()
 
 

@@ -137,7 +137,7 @@ def test_a_python_that_is_not_there(capsys: Output) -> None:
 
 def test_a_log_or_an_installed_vllm_is_needed(capsys: Output) -> None:
     assert main(["formats", "check"]) == 2
-    assert "no PATH" in capsys.readouterr().err
+    assert "formats check: no PATH; " in capsys.readouterr().err
 
 
 def test_the_probe_runs_in_a_python_without_vllm_watch() -> None:

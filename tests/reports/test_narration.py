@@ -54,7 +54,10 @@ def test_a_queue_is_told_of_as_its_cause(tmp_path: Path) -> None:
     start = begun(START) + line(START + 5, "kv.py:1", OVERRIDE) + ready(START + 10)
     queue = busy(START + 60, running=8, waiting=28, kv=70.0)
     first = told(tmp_path, narrator, start + queue, START + 61)
-    assert "▲ A flag makes the KV cache 131 times smaller: 70 % used: " in "\n".join(first)
+    words = (
+        "▲ A flag makes the KV cache 131 times smaller: 70 % used: drop --num-gpu-blocks-override"
+    )
+    assert words in first
     assert not [words for words in first if "Queue builds up" in words]
     second = told(
         tmp_path, narrator, busy(START + 100, running=8, waiting=28, kv=99.0), START + 101

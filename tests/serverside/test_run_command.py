@@ -340,7 +340,7 @@ def test_problems_of_the_flags_are_reported_and_strict_refuses(capsys: Output) -
     assert main(["run", "--strict", "--", sys.executable, "serve", "Qwen3-1.7B", *flags]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert any("no stats lines: --api-server-count 1" in line for line in lines)
-    assert any("--enforce-eager" in line for line in lines)
+    assert any("CUDA graphs are off: drop --enforce-eager unless" in line for line in lines)
     assert "not started" in lines[-1]
 
 
@@ -353,7 +353,7 @@ def test_a_preset_is_added_where_the_command_says_nothing(capsys: Output) -> Non
     assert "no preset 'tiny'; there are small, medium" in refused(
         capsys, "--preset", "tiny", "--", sys.executable, "serve", "M"
     )
-    assert "its name has no size" in refused(
+    assert "my-model: its name has no size; name one that `vllm-watch presets` lists" in refused(
         capsys, "--preset", "auto", "--", sys.executable, "serve", "my-model"
     )
     assert "--gpus 0: there must be at least one GPU" in refused(

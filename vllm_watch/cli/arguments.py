@@ -141,9 +141,10 @@ def _join_commands(arguments: Arguments) -> None:
         raise CommandError(f"--command {name}=…: two commands of this name; give each its own")
     arguments.paths = [*arguments.paths, *arguments.log_commands]
     if not arguments.paths and not getattr(arguments, "installed_vllm", None):
+        command = "formats check" if arguments.command == "formats" else arguments.command
         raise CommandError(
-            f"{arguments.command}: no PATH; name a log, a folder or a quoted glob such as "
-            f"'pbs_results/vllm_*_realtime.log'; see vllm-watch {arguments.command} --help"
+            f"{command}: no PATH; name a log, a folder or a quoted glob such as "
+            f"'pbs_results/vllm_*_realtime.log'; see vllm-watch {command} --help"
         )
 
 

@@ -15,7 +15,9 @@ def listen_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise CommandError(f"--listen {text}: must be an address and a port: 127.0.0.1:9835")
+        raise CommandError(
+            f"--listen {text}: must be an address and a port, such as 127.0.0.1:9835"
+        )
     if not is_own_host(host):
         say(f"--listen {text}: anybody who reaches this address can read what it shows")
     return host, int(port)

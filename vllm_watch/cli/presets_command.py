@@ -56,8 +56,10 @@ def run(arguments: Arguments) -> int:
     return DONE
 
 
-def size_of(model: str) -> float:
+def size_of(model: str, fix: str = "give the size instead, such as 7B or 30B") -> float:
     """Return a model's size in billions of parameters; a bare size (`7B`) works, too.
+
+    `fix`: what to do if the name does not have it.
 
     Raises:
         PresetError: the name does not have the size.
@@ -69,9 +71,7 @@ def size_of(model: str) -> float:
     if billions is not None and billions <= 0:
         raise PresetError(f"{model}: a size must be above 0, such as 7B or 30B")
     if billions is None:
-        raise PresetError(
-            f"{model}: its name has no size; give the size instead, such as 7B or 30B"
-        )
+        raise PresetError(f"{model}: its name has no size; {fix}")
     return billions
 
 

@@ -69,7 +69,8 @@ def _command(arguments: Arguments) -> ServerCommand:
     table = preset_table()
     try:
         if arguments.preset == "auto":
-            preset = table.for_size(size_of(command.model or "the command"))
+            fix = "name one that `vllm-watch presets` lists"
+            preset = table.for_size(size_of(command.model or "the command", fix))
         else:
             preset = table.named(arguments.preset)
         gpus = _gpus() if arguments.gpus is None else arguments.gpus

@@ -145,10 +145,11 @@ class _Loader:
             self._keep(setting.key, value, origin=origin, place=origin)
 
     def add_options(self, options: Mapping[str, object]) -> None:
-        """Read the options of the command line."""
+        """Read the options of the command line: an error names the option, not its setting."""
         for key, value in options.items():
             if value is not None:
-                self._take(key, value, origin="option", place="option")
+                option = f"--{key.partition('.')[2].replace('_', '-')}"
+                self._take(key, value, origin="option", place="option", named=option)
 
     def settings(self) -> Settings:
         """Build the tree, once all layers are in.
@@ -174,12 +175,15 @@ class _Loader:
             self._check_order(settings.of_server(override.server or "", override.model))
         return settings
 
-    def _take(self, key: str, value: object, *, origin: str, place: str) -> None:
-        """Check a typed value and keep it."""
+    def _take(
+        self, key: str, value: object, *, origin: str, place: str, named: str | None = None
+    ) -> None:
+        """Check a typed value and keep it; an error calls it `named` or by its key."""
         setting = known_settings().get(key)
         if setting is None:
             raise _unknown(place, key, known_settings())
-        self._keep(key, _accepted(place, key, setting.kind, value), origin=origin, place=place)
+        accepted = _accepted(place, named or key, setting.kind, value)
+        self._keep(key, accepted, origin=origin, place=place)
 
     def _keep(self, key: str, value: object, *, origin: str, place: str) -> None:
         self._values[key] = value

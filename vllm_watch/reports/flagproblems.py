@@ -32,7 +32,7 @@ def flag_problems(
     server = monitor.apply(Block(_LOG, (event,)))
     monitor.judge()
     findings = monitor.findings(server, server.run, now=now, live=True, saved=False)
-    problems = (FlagProblem(one.title, " ".join(one.flags) or one.remedy) for one in findings)
+    problems = (FlagProblem(one.title, one.remedy) for one in findings)
     return [*found, *problems]
 
 

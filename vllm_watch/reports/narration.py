@@ -86,8 +86,7 @@ class Narrator:
         for finding in firing:
             before = self._firing.get(finding.id)
             if before is None or rank(finding.severity) > rank(before.severity):
-                remedy = " ".join(finding.flags) or finding.remedy
-                yield f"{GLYPHS[finding.severity]} {finding.title}: {remedy}"
+                yield f"{GLYPHS[finding.severity]} {finding.title}: {finding.remedy}"
         hidden = {below.id for finding in firing for below in finding.explains}
         kept = {name: one for name, one in self._firing.items() if name in hidden}
         shown = {finding.id: finding for finding in firing}
