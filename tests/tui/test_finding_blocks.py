@@ -239,6 +239,13 @@ def test_no_word_is_alone_on_the_last_line() -> None:
         ("before that: KV cache full: 99 %, 363 wait", 41, "before that: KV cache full: 99 %"),
         ("Room for more: KV cache 28 % (2 times)", 30, "Room for more: KV cache 28 %"),
         ("prompts flow, but below 20 % nothing helps", 36, "prompts flow, but below 20 %…"),
+        ("KeyError: 'layers.11.mlp.experts.w13'", 16, "KeyError: 'laye…"),
+        ("Input should be at most 1. Reason: [90.0, 'too large']", 40, "Input should be at most 1"),
+        ("no backend is valid. Reason: ['kv_cache_dtype not supported']", 56, "no backend is valid. Reason: ['kv_cache_dtype not…"),
+        ("Method of the config (gptq) does not match the argument (awq)", 40, "Method of the config (gptq) does not…"),
+        ("must be one of ['cutlass', 'flashinfer', 'marlin']", 40, "must be one of ['cutlass',…"),
+        ("call( \"new_empty\", \"\", stack.data()) failed, line 933", 46, "call( \"new_empty\", \"\", stack.data()) failed"),
+        ("the engine's step, or a worker's, failed", 36, "the engine's step, or a worker's"),
     ],
 )  # fmt: skip
 def test_clauses_go_from_the_end(text: str, width: int, short: str) -> None:

@@ -9,7 +9,9 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.tui.keys import key_name
 
 _ERRORS = lazy(r"\b(?:errors|first error|its error|read error)\b")
-_CLAUSE = lazy(r"[,;:.] | \(")
+_SIGNS = ",;.:"
+"""Signs at the end of a clause; also what may follow a bracket that can be left out."""
+_QUOTES = "'\"`"
 LOST = 4
 """A last line shorter than this part of the width looks lost."""
 _FLAG = lazy(r" (?=--|unless |if )")
@@ -35,16 +37,46 @@ def shortened(text: str, width: int, least: int = 1) -> str:
     `least` clauses stay. Where whole clauses would leave less than half of the room filled, the
     text is cut after a word with an ellipsis.
     """
-    ends = [found.start() for found in _CLAUSE.finditer(text)][least - 1 :]
-    for end in [len(text), *reversed(ends)]:
-        if cell_len(text[:end]) <= width and (end == len(text) or end >= width / 2):
+    if cell_len(text) <= width:
+        return text
+    for end in reversed(_clause_ends(text)[least - 1 :]):
+        if end >= width / 2 and cell_len(text[:end]) <= width:
             return text[:end]
     kept = text
     while " " in kept and cell_len(kept) > width - 1:
         kept = kept.rpartition(" ")[0]
+    if kept.endswith(":"):  # the beginning of what it announces says more
+        kept = text[:width]
     while kept and cell_len(kept) > width - 1:
         kept = kept[:-1]
     return f"{kept.rstrip()}…" if width > 0 else ""
+
+
+def _clause_ends(text: str) -> list[int]:
+    """Return where whole clauses end: not within brackets or quotes, nor before the rest of one.
+
+    A single word before a colon (`KeyError: …`, `Reason: …`) is no clause: alone it says nothing.
+    """
+    ends: list[int] = []
+    depth, opened, quote, begin = 0, 0, "", 0
+    for at, sign in enumerate(text):
+        before, after = text[max(0, at - 1) : at], text[at + 1 : at + 2]
+        if quote:
+            quote = "" if sign == quote and not after.isalnum() else quote
+        elif sign in _QUOTES:
+            quote = sign if not before.isalnum() and sign in text[at + 1 :] else ""
+        elif sign in "([{":
+            depth, opened = depth + 1, opened if depth else at
+        elif sign in ")]}":
+            depth = max(0, depth - 1)
+            aside = sign == ")" and opened > 1 and text[opened - 2] not in _SIGNS
+            if aside and not depth and after in _SIGNS:
+                ends.append(opened - 1)
+        elif not depth and after == " " and sign in _SIGNS:
+            if sign != ":" or " " in text[begin:at].strip():
+                ends.append(at)
+            begin = at + 1
+    return ends
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:
