@@ -87,8 +87,12 @@ class Case:
         if not (found := USE.match(line)):
             return [line]
         shift = int(found[2] or 0)
-        moved = STAMP.sub(lambda m: f"{{{m[1]}{int(m[2]) + shift:+d}}}", self.texts[found[1]])
-        return [part for one in moved.splitlines() for part in self._expanded(one, generated)]
+        inner = [
+            part
+            for one in self.texts[found[1]].splitlines()
+            for part in self._expanded(one, generated)
+        ]
+        return [STAMP.sub(lambda m: f"{{{m[1]}{int(m[2]) + shift:+d}}}", line) for line in inner]
 
     def _generated(self, table: dict[str, Any]) -> list[str]:
         """Return the lines of a `generate` table, their stamps still relative."""

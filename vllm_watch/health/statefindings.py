@@ -120,12 +120,16 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
 def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     """Return the newest time that workers did not answer; it ends when tokens flow again.
 
-    During a start-up they may be compiling: that is a note, even if the start then fails.
+    During a start-up they may be compiling: that is a note. If the start then fails for a known
+    cause, it says nothing; if nothing at all follows for too long, they do not come back.
     """
     run = case.run
     lines = [(at, m) for at, m in run.placed() if m.event.kind == "hang" and at is not None]
     lines = [(at, kept) for at, kept in lines if at <= time]
     if not lines:
+        return None
+    failed = state.name == "dead" and _never_up(run)
+    if failed and state.cause:
         return None
     newest, kept = lines[-1]
     named = kept.event.fields.get("seconds")
@@ -142,11 +146,14 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     ends = [_flows_after(run, newest, time)]
     ends.append(ready if ready is not None and ready > newest else None)
     ends.append(state.since if state.name in OVER else None)
-    if state.name not in ("stalled", "busy") and time - newest > _HANG_GAPS * seconds:
+    silence = time - newest
+    lost = state.name == "starting" and silence > case.settings.watch.starting_limit_seconds
+    if state.name not in ("stalled", "busy") and not lost and silence > _HANG_GAPS * seconds:
         ends.append(newest + _HANG_GAPS * seconds)
     severity = found.severity
-    failed = state.name == "dead" and _never_up(run)
-    if state.name == "starting" or failed or (ready is not None and newest < ready):
+    if lost:
+        severity = "warning"
+    elif state.name == "starting" or failed or (ready is not None and newest < ready):
         severity = "note"
     elif len(row) >= case.settings.health.hangs_critical:
         severity = "critical"

@@ -60,24 +60,38 @@ class Reading:
         return server.saved(self.wall, self.monitor.settings.watch.saved_after_seconds)
 
     def end(self, run: Run) -> float:
-        """Return the moment at which a run is judged: its own end, now if it has no stamp."""
+        """Return a run's own end, now if it has no stamp."""
         return self.wall if run.newest_stamp is None else run.newest_stamp
 
     def health(self, server: Server) -> Health:
         """Return state and findings of a server at its log's own end."""
-        return self.monitor.health(
-            server, self.end(server.run), live=False, saved=self.saved(server)
-        )
+        now, saved = self._judged_at(server, server.run)
+        return self.monitor.health(server, now, live=False, saved=saved)
 
     def state(self, server: Server, run: Run) -> ServerState:
         """Return the state of a run at its own end; an earlier run is over."""
-        saved = self.saved(server, run)
-        return self.monitor.state(run, self.end(run), live=False, saved=saved)
+        now, saved = self._judged_at(server, run)
+        return self.monitor.state(run, now, live=False, saved=saved)
 
     def findings(self, server: Server, run: Run) -> tuple[Finding, ...]:
         """Return the findings of a run: each once, worst first, explained ones nested."""
-        saved = self.saved(server, run)
-        return self.monitor.findings(server, run, now=self.end(run), live=False, saved=saved)
+        now, saved = self._judged_at(server, run)
+        return self.monitor.findings(server, run, now=now, live=False, saved=saved)
+
+    def _judged_at(self, server: Server, run: Run) -> tuple[float, bool]:
+        """Return the moment at which a run is judged, and whether nothing more is written to it.
+
+        The moment is its own end. A start-up is judged now: only the silence after its last line
+        shows that it failed, and it may be silent for long while it works.
+        """
+        end, saved = self.end(run), self.saved(server, run)
+        if run is not server.run or run.newest_stamp is None or run.series:
+            return end, saved
+        if self.monitor.state(run, end, live=False, saved=False).name != "starting":
+            return end, saved
+        now = max(end, server.clock.own(self.wall))
+        lost_after = self.monitor.settings.watch.start_lost_after_hours * 3600.0
+        return now, saved and now - end > lost_after
 
 
 def has_vllm_line(server: Server) -> bool:
