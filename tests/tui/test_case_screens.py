@@ -99,6 +99,32 @@ SCREENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     # The first run died in its start-up a day ago; the second has worked for minutes.
     "restarted-after-one-death": (("● 1 busy",), ("starting 1 d",)),
+    # --- ends as events ---
+    # `Killed` was that of a benchmark: tokens flowed 100 s later.
+    "killed-benchmark-and-the-server-works-on": (
+        ("~11:55:00 • :8000 Killed: another process,",),
+        ("died", "✖"),
+    ),
+    # An error that ends in Ctrl-C is a stop.
+    "interrupted-behind-an-error": (
+        ("11:58:58 ■ :8000 told to stop: ctrl+c or SIGTERM",),
+        ("died", "fatal"),
+    ),
+    # Each death says why, not only `EngineCore failed to start.`; the first was yesterday.
+    "two-deaths-a-day": (
+        ("02:03:50 ✖ :8000 died: KeyError:", "11-24 16:03:50 ✖ :8000 died: KeyError:"),
+        ("failed to start",),
+    ),
+    # A dump is a death.
+    "the-dump-is-the-last-word": (
+        ("11:59:00 ✖ :8000 died: the engine dumped what it worked",),
+        (),
+    ),
+    # A traceback has a headline and a line with the reason: they are one event.
+    "saved-failed-start": (
+        ("~11:58:53 ✖ :8000 died: context longer than the model",),
+        ("✖ :8000 context", "✖ :8000 pydantic", "│ ValidationError"),
+    ),
     # --- charts ---
     # All 36 lines are in the window, each without a token: no later one is to be had.
     "no-tokens-while-27-run": (
@@ -148,3 +174,4 @@ async def test_a_log_without_times_has_no_clock(tmp_path: Path) -> None:
     assert "00:00:00" not in screen
     assert "~–" not in screen
     assert "Engine core initialization failed" in screen
+    assert "no event has a time yet" in screen

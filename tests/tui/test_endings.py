@@ -50,7 +50,12 @@ def ending_of(name: str, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]
         ),
         (
             "key-error-while-loading-weights",
-            ("KeyError: 'layers.11.mlp.experts.w13_weight_scale_inv'", "KeyError"),
+            (
+                "KeyError: 'layers.11.mlp.experts.w13_weight_scale_inv'",
+                "KeyError: 'layers.11.mlp.experts.w13_weight…",
+                "KeyError: 'layers.11.mlp.expe…",
+                "KeyError",
+            ),
         ),
         (
             "pass-manager-failed",
@@ -92,3 +97,33 @@ def test_an_error_without_words_is_not_quoted() -> None:
     traceback = f'{TRACEBACK}\n  File "core.py", line 9\n\nsome words\nValueError: x'
     run.add_event(Event("error", 6.0, traceback), None)
     assert first_errors(dead, run, 20.0) == ("ValueError: x",)
+
+
+@pytest.mark.parametrize(
+    ("name", "errors"),
+    [
+        (  # seven minutes before, a request had an error
+            "an-error-of-a-request-is-not-the-reason",
+            (
+                "torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2.00 GiB. GPU 0 has a"
+                " total capacity of 63.98 GiB of which 1.10 GiB is free.",
+            ),
+        ),
+        (  # the API server only lost its engine
+            "engine-before-api-server",
+            ("torch.AcceleratorError: CUDA error: misaligned address",),
+        ),
+        (  # `1 validation error for ModelConfig` says nothing
+            "pydantic-in-the-err-twin",
+            (
+                "Value error, Total number of attention heads (32) must be divisible by tensor"
+                " parallel size (3). [type=value_error, input_value=ArgsKwargs((), {'model_co..."
+                "ansfer_config': None}), input_type=ArgsKwargs]",
+            ),
+        ),
+    ],
+)
+def test_only_errors_of_the_end_are_shown_below_it(
+    name: str, errors: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert ending_of(name, tmp_path)[1] == errors

@@ -15,6 +15,8 @@ STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if no stamped line follows within this time."""
 REASON_SECONDS = 60.0
 """Errors this long before or after the first sign of a death can explain it."""
+BY_HAND = "interrupted from the keyboard, or asked to end"
+"""Why a run stopped if its last error is that of Ctrl-C."""
 DUMPED = "the engine dumped what it worked on: a step failed"
 """Cause of a death if the log has only the engine's dump."""
 SEVERAL_API_SERVERS = "several API servers"
@@ -80,6 +82,32 @@ class Evidence:
     """The progress, if it is a run without a server."""
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a run that its errors show."""
+
+    time: float
+    died: bool
+    """False if it was interrupted by hand."""
+    reason: Reason
+
+
+def end_of(run: Run, now: float, *, over: bool) -> End | None:
+    """Return the end of a run up to a moment, None if no error shows one at a known time.
+
+    `over`: nothing more will be written about it. A stop without an error has an event of its own.
+    """
+    events = (kept.event for _, kept in run.placed())
+    if not any(event.kind in ERRORS or "dump" in event.fields for event in events):
+        return None
+    found = evidence_at(run, now, saved=over)
+    by_hand = found.stop is not None and found.stop_text == BY_HAND
+    time = found.stop if by_hand else found.death
+    if time is None or not math.isfinite(time):
+        return None
+    return End(time, not by_hand, found.reason)
+
+
 def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
     """Sort the events up to `now` by what they prove."""
     found = Evidence()
@@ -119,7 +147,7 @@ def _weigh(found: Evidence, run: Run, at: float, kept: KeptEvent) -> None:
         elif event.kind == "stop" or (event.kind == "shutting_down" and not event.twin):
             found.stop, found.stop_text = at, event.text
         elif _interrupted(kept):
-            found.stop, found.stop_text = at, "interrupted from the keyboard, or asked to end"
+            found.stop, found.stop_text = at, BY_HAND
         elif _is_death(kept) and not _went_on(run, at, kept):
             found.death = at
         elif "dump" in event.fields:
@@ -225,7 +253,7 @@ def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, KeptE
     reason = reason_of(errors)
     if reason is not None and reason.by_hand:
         found.death, found.stop = None, death
-        found.stop_text = "interrupted from the keyboard, or asked to end"
+        found.stop_text = BY_HAND
     elif reason is not None:
         found.reason = reason
 

@@ -128,16 +128,13 @@ def traceback_errors(lines: Iterable[str]) -> Iterator[int]:
 
 def _reason(line: _Line, rest: list[_Line]) -> Reason:
     """Return the text of a line and of the following lines of the same message."""
-    text, fields = line.text.strip(), line.fields
-    found = _EXCEPTION.match(text)
-    if found and found[1][0].isupper():  # `serve.sh: line 27: …` names a file, not a module
-        text = found[1]
+    text, fields = without_module(line.text.strip()), line.fields
     message: list[_Line] = []
     for other in rest:
         if TRACEBACK in other.text or other.kind in DEATHS:
             break
         message.append(other)
-    if _VALIDATION.search(text):
+    if is_headline(text):
         text, fields = _validation(text, fields, message)
     elif text.endswith(":") and message:
         following = _reason(message[0], []).text
@@ -151,6 +148,18 @@ def _reason(line: _Line, rest: list[_Line]) -> Reason:
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     )
     return Reason(text, str(fields.get("cause", "")), figures)
+
+
+def is_headline(error: str) -> bool:
+    """Return whether an error only counts those below it (`1 validation error for ModelConfig`)."""
+    return _VALIDATION.search(error) is not None
+
+
+def without_module(error: str) -> str:
+    """Return an exception without the path of its module; other texts as they are."""
+    found = _EXCEPTION.match(error)
+    # `serve.sh: line 27: …` names a file, not a module.
+    return found[1] if found and found[1][0].isupper() else error
 
 
 def _validation(

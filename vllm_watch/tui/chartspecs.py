@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from itertools import zip_longest
 
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.evidence import torn_down
+from vllm_watch.core.evidence import end_of
 from vllm_watch.core.figures import duration
 from vllm_watch.core.startup import serving_at, starting_at
 from vllm_watch.core.store import Server
@@ -20,8 +20,6 @@ from vllm_watch.tui.charttable import CHART_BY_NAME
 
 DIED = "died"
 """The name of the mark of a server's end."""
-_ENDS = ("dead", "killed", "stop")
-"""Kinds of events that say that a server ends; after a stop, a death belongs to it."""
 
 
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
@@ -34,10 +32,9 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻", "restart"))
-        ends = ((at, kept.event.kind) for at, kept in run.placed() if kept.event.kind in _ENDS)
-        at, kind = next(ends, (None, ""))
-        if at is not None and kind != "stop" and not torn_down(run, run.placed()):
-            found.append(Mark(at, "critical", "✖", DIED))
+        ended = end_of(run, end, over=run is not server.run)
+        if ended is not None and ended.died:
+            found.append(Mark(ended.time, "critical", "✖", DIED))
     spans = [span for span in monitor.spans(server) if span.fired <= end and _reaches(span, start)]
     found += [
         Mark(

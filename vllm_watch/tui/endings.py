@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from vllm_watch.core.evidence import REASON_SECONDS
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.reasons import SHOWN_ERRORS, traceback_errors
+from vllm_watch.core.reasons import SHOWN_ERRORS, is_headline, traceback_errors
 from vllm_watch.core.run import KeptEvent, Run
+from vllm_watch.core.startup import working_at
 from vllm_watch.core.states import FAILED, ServerState
 from vllm_watch.tui.wording import shortened
 
@@ -36,21 +38,38 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     """Return the first error lines of a dead or ended server's log, as they are written.
 
     Of a traceback it is the line with the error. Lines that only say that there was an error count
-    if there are no others. Nothing for other servers.
+    if there are no others. With the traceback of an engine, those of API servers only follow from
+    it. Errors of requests, long before the end of a server that was up, do not count. Nothing for
+    other servers.
     """
     if state.name not in FAILED:
         return ()
     clear: dict[str, None] = {}
     vague: dict[str, None] = {}
-    for _, kept in by_time(errors_of(run, time)):
+    errors = [kept for _, kept in by_time(errors_of(run, time)) if _of_the_end(state, run, kept)]
+    inner = [kept for kept in errors if not kept.event.process.lower().startswith("apiserver")]
+    for kept in inner if any(next(traceback_errors(_lines(one)), 0) for one in inner) else errors:
         if len(clear) == MOST_ERRORS:
             break
-        lines = [*kept.event.text.strip().split("\n"), *kept.lines]
+        lines = _lines(kept)
         error = next(traceback_errors(lines), 0)  # without a traceback the first line is the error
         below = error > 0 and kept.event.kind != "traceback"
         told = below or "vague" not in kept.event.fields
+        told = told and not is_headline(lines[error])
         (clear if told else vague)[lines[error]] = None
     return tuple(filter(None, clear or vague))[:MOST_ERRORS]
+
+
+def _lines(kept: KeptEvent) -> list[str]:
+    return [*kept.event.text.strip().split("\n"), *kept.lines]
+
+
+def _of_the_end(state: ServerState, run: Run, kept: KeptEvent) -> bool:
+    """Return whether an error may belong to the end of a run."""
+    ready, at = working_at(run), kept.event.time
+    if ready is None or state.since is None or at is None or at < ready:
+        return True
+    return at >= state.since - REASON_SECONDS
 
 
 def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
@@ -63,8 +82,8 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
         return (state.why, *_LOG_ENDS)
     if state.name != "dead":
         return ()
-    kinds, message = _apart(state.why)
-    said = message if kinds else _said(state.why, run, time) or state.why
+    kinds, _ = _apart(state.why)
+    said = said_of(state.why, run, time)
     kinds = [kind for kind in kinds[:1] if not 0 < len(state.cause) <= len(kind)]
     words = [state.why if kinds or state.cause else said, state.cause or said, *kinds]
     if not state.cause:
@@ -82,6 +101,12 @@ def _apart(why: str) -> tuple[list[str], str]:
     count = next((at for at, part in enumerate(parts) if not _TYPE.fullmatch(part)), 0)
     message = ": ".join(parts[count:])
     return parts[:count], message if " " in message else why
+
+
+def said_of(why: str, run: Run, time: float) -> str:
+    """Return an error without its type, or the words that a format file takes from its line."""
+    kinds, message = _apart(why)
+    return message if kinds else _said(why, run, time) or why
 
 
 def _said(why: str, run: Run, time: float) -> str:

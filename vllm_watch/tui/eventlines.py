@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.evidence import torn_down
+from vllm_watch.core.evidence import end_of, torn_down
 from vllm_watch.core.figures import duration
 from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.reasons import DEATHS, ERRORS, without_module
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import HTTP_ERRORS, KeptEvent, Run
 from vllm_watch.core.startup import is_engine_ready, without_server, working_at
@@ -21,6 +22,7 @@ from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.health.spans import AlertSpan
+from vllm_watch.tui.endings import said_of
 from vllm_watch.tui.rows import server_values
 
 
@@ -37,17 +39,18 @@ class EventLine:
     about: bool = False
     """True when the line carried no stamp: the time is approximate."""
     part: str = ""
-    """Its part in an end: `end`, `echo` (says only that it ended), `failures`, `alert`."""
+    """Its part in an end: `end`, `echo` (only a sign of it), `failures`, `alert`."""
 
 
 AFTER_DEATH = "after it died"
 MORE_THAN_IN_FLIGHT = "in flight and new ones"
 """Which requests an API server fails whose engine died, if they are more than its last line had."""
-_DEATHS = ("dead", "killed")
-_ECHOES = (*_DEATHS, "error", "traceback")
+_ECHOES = (*DEATHS, "cause", "error", "traceback")
 """Kinds of events that follow from a death, or from a stop."""
 _END_SECONDS = 5.0
-"""Events up to so long after an end are told with it."""
+"""Events up to so long after an end are told with it …"""
+_BEFORE_SECONDS = 1.0
+"""… and errors up to so long before it."""
 
 
 def _answers(fields: Mapping[str, FieldValue]) -> str:
@@ -65,6 +68,8 @@ def _counts(fields: Mapping[str, FieldValue]) -> dict[str, int]:
     return {status: n for status, n in fields.items() if isinstance(n, int)}
 
 
+NOT_THIS = ": another process, the server works on"
+"""What is added to a line about a death after which the server generated tokens."""
 TOLD_TO_STOP = "told to stop: ctrl+c or SIGTERM"
 """How a server was stopped if its log names no signal: vLLM shuts down only for these two."""
 
@@ -85,7 +90,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
     "cause": ("✖", "critical", lambda f, e: f"{f.get('cause', '')}: {e.text}"),
     "killed": ("✖", "critical", lambda f, e: f"ended from outside: {f.get('reason', e.text)}"),
     "usage": ("✖", "critical", lambda f, e: f"bad flags: {f.get('reason', e.text)}"),
-    "traceback": ("✖", "critical", lambda f, e: str(f.get("error", e.text))),
+    "traceback": ("✖", "critical", lambda f, e: without_module(str(f.get("error", e.text)))),
     "error": ("✖", "warning", lambda _f, e: e.text),
     "http_errors": ("▲", "warning", lambda f, _: _answers(f)),
 }
@@ -101,12 +106,15 @@ def newest_lines(lines: Iterable[Sequence[EventLine]], limit: int) -> tuple[Even
 
 
 def server_lines(
-    monitor: Monitor, server: Server, until: float, limit: int
+    monitor: Monitor, server: Server, until: float, limit: int, *, saved: bool = False
 ) -> tuple[EventLine, ...]:
-    """Return the newest events of one server up to `until` (our clock), the newest first."""
+    """Return the newest events of one server up to `until` (our clock), the newest first.
+
+    `saved`: nothing more will be written to its log.
+    """
     time = server.clock.own(until)
     lines = [
-        *_log_lines(server, time),
+        *_log_lines(server, time, saved),
         *_alert_lines(monitor, server, time, limit),
         *_trend_lines(monitor, server, time),
     ]
@@ -138,12 +146,13 @@ def short_name(server: Server) -> str:
     return f":{server.known.port}" if server.known.port else server.name
 
 
-def _log_lines(server: Server, until: float) -> Iterator[EventLine]:
+def _log_lines(server: Server, until: float, saved: bool) -> Iterator[EventLine]:
     """Yield the events of the log itself."""
     name = short_name(server)
     for run in server.runs:
         said: set[str] = set()
-        stopped = died = False
+        stopped = False
+        end = _end_line(name, run, until, over=saved or run is not server.run)
         after_work = torn_down(run, run.placed())
         for at, kept in run.placed():
             kind = kept.event.kind
@@ -152,18 +161,48 @@ def _log_lines(server: Server, until: float) -> Iterator[EventLine]:
                 # Signs of death after a stop belong to the stop, not to a failure.
                 part = "echo" if kind in _ECHOES else ""
                 line = replace(line, glyph="■", role="muted", part=part)
-            elif line is not None and died and kind == HTTP_ERRORS:
-                line = replace(line, text=_failed(run, kept.event.fields), part="failures")
-            elif line is not None and died and kind in _ECHOES:
-                line = replace(line, part="echo")
-            elif line is not None and kind in _DEATHS:
-                text = line.text if kind == "killed" else f"died: {line.text}"
-                line = replace(line, text=text, part="end")
             elif line is not None and kind == "stop":
                 line = replace(line, part="end")
+            elif line is not None and end is not None:
+                line = _beside(end, line, run, kept)
+            elif line is not None and kind in DEATHS:
+                line = replace(line, glyph="•", role="note", text=f"{kept.event.text}{NOT_THIS}")
             if line is not None and line.time <= until:
                 yield line
-            stopped, died = stopped or kind == "stop", died or kind in _DEATHS
+            stopped = stopped or kind == "stop"
+        if end is not None:
+            yield end
+
+
+def _end_line(name: str, run: Run, until: float, *, over: bool) -> EventLine | None:
+    """Return the line of a run's end: why it died, or that it was told to stop."""
+    end = end_of(run, until, over=over)
+    if end is None:
+        return None
+    if not end.died:
+        return EventLine(end.time, "■", "muted", name, TOLD_TO_STOP, part="end")
+    signs = (
+        kept.event for at, kept in run.placed() if at == end.time and kept.event.kind in ERRORS
+    )
+    sign = next(signs, None)
+    text = said_of(end.reason.text, run, until)
+    if end.reason.cause and end.reason.cause.lower() not in text.lower():
+        text = f"{end.reason.cause}: {text}"
+    text = f"died: {text}" if text else "died"
+    if sign is not None and sign.kind == "killed":
+        text = _WORDS["killed"][2](sign.fields, sign)
+    about = sign is not None and sign.time is None
+    return EventLine(end.time, "✖", "critical", name, text, about=about, part="end")
+
+
+def _beside(end: EventLine, line: EventLine, run: Run, kept: KeptEvent) -> EventLine | None:
+    """Return an event of a run that ended; None if the line of the end says it."""
+    kind, later = kept.event.kind, line.time - end.time
+    if kind in _ECHOES and -_BEFORE_SECONDS <= later <= _END_SECONDS:
+        return None
+    if later >= 0 and kind == HTTP_ERRORS:
+        return replace(line, text=_failed(run, kept.event.fields), part="failures")
+    return line
 
 
 def _failed(run: Run, fields: Mapping[str, FieldValue]) -> str:

@@ -126,7 +126,7 @@ class ViewMaker:
             _counts(kept),
             _total_rate(kept),
             findings,
-            self._events(moment, live),
+            self._events(timeline, live),
             shown.drawings,
             shown.facts,
             "" if kept else _missing(monitor),
@@ -247,18 +247,20 @@ class ViewMaker:
             self._facts = key, (facts, bool(errors_of(run, row.moment)), startup)
         return self._facts[1]
 
-    def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:
+    def _events(self, timeline: Timeline, live: bool) -> tuple[EventLine, ...]:
         """Return the newest events of all servers; servers without news keep theirs."""
         store, changed = self._monitor.store, False
-        servers = store.servers
+        servers, moment, now = store.servers, timeline.moment(), timeline.now()
+        old = self._monitor.settings.watch.saved_after_seconds
         known, self._events_of = self._events_of, store.revision if live else -1
         news = store.changes.since(known) if live and known >= 0 else servers.values()
         for server in news:
             source = server.source
-            version = (server.revision, -1) if live else self._versions.of(server, moment, live)
-            kept = self._lines.get(source)
+            seen = (server.revision, -1) if live else self._versions.of(server, moment, live)
+            saved = (live or timeline.at_end) and server.saved(now, old)
+            version, kept = (seen, saved), self._lines.get(source)
             if kept is None or kept[0] != version:
-                found = server_lines(self._monitor, server, moment, MOST_EVENT_LINES)
+                found = server_lines(self._monitor, server, moment, MOST_EVENT_LINES, saved=saved)
                 same = kept is not None and kept[1] == found
                 self._lines[source] = (version, found)
                 changed = changed or not same

@@ -65,9 +65,9 @@ def _clause_ends(text: str) -> list[int]:
             quote = "" if sign == quote and not after.isalnum() else quote
         elif sign in _QUOTES:
             quote = sign if not before.isalnum() and sign in text[at + 1 :] else ""
-        elif sign in "([{":
+        elif sign in "([{" or (sign == "<" and after.isalpha()):
             depth, opened = depth + 1, opened if depth else at
-        elif sign in ")]}":
+        elif sign in ")]}" or (sign == ">" and depth):
             depth = max(0, depth - 1)
             aside = sign == ")" and opened > 1 and text[opened - 2] not in _SIGNS
             if aside and not depth and after in _SIGNS:

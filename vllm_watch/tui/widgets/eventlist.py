@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from datetime import datetime
 
 from rich.text import Text
 
@@ -31,7 +32,12 @@ class EventList(Framed):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when there is a new event."""
-        return id(view.events), view.tz, view.marked
+        return (
+            id(view.events),
+            view.tz,
+            view.marked,
+            datetime.fromtimestamp(view.moment, view.tz).date(),
+        )
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -41,16 +47,23 @@ class EventList(Framed):
         height -= len(lines)
         free = max(0, height - len(view.events))
         for event in view.events[:height]:
-            line = Text(f" {'~' if event.about else ''}{clock(event.time, view.tz)} ")
+            line = Text(f" {'~' if event.about else ''}{_when(event.time, view)} ")
             line.stylize(palette["muted"])
             line.append(f"{event.glyph} ", style=palette[event.role])
             line.append(f"{event.server} ", style="bold")
             begun, style = line.cell_len, palette["muted"] if event.role == "muted" else ""
-            most = 2 if event.part == "end" and height > LEAST_ROWS else 1 + min(free, 2)
+            least = 2 if event.part == "end" and height > LEAST_ROWS else 1
+            most = max(least, 1 + min(free, 2))
             text, *rest = wrapped(event.text, width - begun - 1, most)
             free = max(0, free - len(rest))
             line.append(text, style=style)
             lines += [line, *(Text(" " * begun + more, style=style) for more in rest)]
         if not lines:
-            lines.append(Text(" nothing has happened yet", style=palette["muted"]))
+            lines.append(Text(" no event has a time yet", style=palette["muted"]))
         return lines
+
+
+def _when(time: float, view: ScreenView) -> str:
+    """Return the clock time of an event, with its date if it is of another day."""
+    date, today = (datetime.fromtimestamp(each, view.tz).date() for each in (time, view.moment))
+    return clock(time, view.tz) if date == today else f"{date:%m-%d} {clock(time, view.tz)}"
