@@ -35,6 +35,10 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+SERIES = ("generation", "prompt", "running", "waiting", "hits", "plain")
+"""Roles of what is measured, in all panes."""
+
+
 def colors(name: str) -> dict[str, str]:
     return roles_of(THEMES[name])
 
@@ -70,7 +74,9 @@ def test_sixteen_colours_stay_apart_and_name_every_role() -> None:
         for role, color in SIXTEEN.items()
         if color != "default"
     }
-    told = ("good", "warning", "critical", "note", "primary", "secondary", "low", "dead")
+    told = (
+        "good", "warning", "critical", "note", "primary", "secondary", "running", "low", "dead",
+    )  # fmt: skip
     assert len({numbers[role] for role in told}) == len(told)
     roles = {role for role in roles_of(THEME) if not role.endswith("_ground")}
     assert roles <= set(SIXTEEN), "a role without a colour would fade"
@@ -89,13 +95,14 @@ def test_without_colours_what_is_worse_is_brighter() -> None:
 def test_the_theme_of_high_contrast_keeps_seven_to_one() -> None:
     """WCAG 2, level AAA."""
     roles = roles_of(CONTRAST_THEME)
-    for role in ("text", "good", "note", "warning", "critical", "primary", "secondary"):
+    for role in ("text", "good", "note", "warning", "critical", "primary", "secondary", *SERIES):
         assert contrast(roles[role], roles["background"]) >= 7, role
 
 
 # --- eyes that tell no red from green -------------------------------------------------------------
 
 SEEN = {
+    "none": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
     "deuteranopia": (
         (0.3673, 0.8606, -0.2280),
         (0.2801, 0.6725, 0.0474),
@@ -123,10 +130,27 @@ def lab(color: str, kind: str) -> tuple[float, float, float]:
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
-@pytest.mark.parametrize("kind", SEEN)
+@pytest.mark.parametrize("kind", ["deuteranopia", "protanopia"])
 @pytest.mark.parametrize("theme", OWN_THEMES, ids=lambda theme: theme.name)
 def test_good_warning_and_critical_lie_apart_for_every_eye(theme: Theme, kind: str) -> None:
     """A distance of 20 is seen at a glance, of 10 side by side; green to red was 12."""
     roles = roles_of(theme)
     for one, other in combinations(("good", "warning", "critical"), 2):
         assert math.dist(lab(roles[one], kind), lab(roles[other], kind)) >= 25, (one, other)
+
+
+# --- one colour, one meaning ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_what_is_measured_has_colours_that_differ_and_can_be_read(name: str) -> None:
+    roles = colors(name)
+    assert len({roles[role] for role in SERIES}) == len(SERIES)
+    assert contrast(roles["running"], roles["background"]) >= 5.4, "of no theme, so computed"
+
+
+@pytest.mark.parametrize("theme", OWN_THEMES, ids=lambda theme: theme.name)
+def test_in_our_own_themes_they_differ_at_a_glance(theme: Theme) -> None:
+    roles = roles_of(theme)
+    for one, other in combinations(SERIES, 2):
+        assert math.dist(lab(roles[one], "none"), lab(roles[other], "none")) >= 20, (one, other)

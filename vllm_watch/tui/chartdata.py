@@ -308,7 +308,7 @@ def failures(server: Server, window: tuple[float, float]) -> int:
 def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
     """Return tokens per second per running request over time (decode rate)."""
     drawn = _curve(server, engine, _PER_REQUEST, window, extremes=False)
-    return Line("", drawn.times, drawn.values, "primary", "line", drawn.gap, drawn.weights)
+    return Line("", drawn.times, drawn.values, "plain", "line", drawn.gap, drawn.weights)
 
 
 def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
@@ -317,7 +317,7 @@ def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -
     See `token_paces`.
     """
     drawn = _curve(server, engine, _PACE, window, extremes=False)
-    return Line("", drawn.times, drawn.values, "note", "fill", drawn.gap, drawn.weights)
+    return Line("", drawn.times, drawn.values, "plain", "fill", drawn.gap, drawn.weights)
 
 
 def _shares(

@@ -23,7 +23,7 @@ TIMES_WINDOW = 60.0
 """Seconds over which mean times of requests are computed."""
 MOST_GPUS = 4
 """GPUs drawn in one chart; the card shows all."""
-_GPU_ROLES = ("primary", "secondary", "note", "warning")
+_GPU_ROLES = ("plain", "low", "text", "muted")
 _GAP_STEPS = 2.5
 """Longest distance in seconds between two seconds with steps that is not a gap."""
 
@@ -42,7 +42,7 @@ class Source:
 def logged(
     metric: str,
     name: str = "",
-    role: str = "primary",
+    role: str = "plain",
     marker: str = "fill",
     *,
     scale: float = 1.0,
@@ -106,7 +106,7 @@ def latency(name: str) -> Source:
         recorded = scope.server.recording.latencies.items()
         tables = [table for number, table in recorded if scope.engine in (None, number)]
         found = []
-        for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots")):
+        for part, role, marker in (("p50", "plain", "line"), ("p95", "text", "dots")):
             points = latency_curve(tables, f"{name}_{part}", scope.known_span)
             if points:
                 times, seconds = zip(*points, strict=True)
@@ -153,7 +153,7 @@ def answers() -> Source:
     """Return requests answered well per second, and those that were not."""
 
     def lines(scope: ChartScope) -> Lines:
-        good = http_line(scope.server, "answered", "ok", "primary", "up", scope.known_span)
+        good = http_line(scope.server, "answered", "ok", "plain", "up", scope.known_span)
         bad = [each.values for each in errors().lines(scope)]
         both = [(one or 0.0) + (other or 0.0) for one, other in zip(*bad, strict=True)]
         told = f"{failures(scope.server, scope.known_span):,} in all"  # often one short burst
@@ -204,8 +204,8 @@ def request_times() -> Source:
                 running.append(ran)
         gap = SILENCE_CADENCES * max(10.0, scope.server.run.cadence)
         return (
-            Line("running|run", times, running, "primary", "fill", gap),
-            Line("queue", times, queue, "warning", "fill", gap),
+            Line("running|run", times, running, "running", "fill", gap),
+            Line("queue", times, queue, "waiting", "fill", gap),
         )
 
     def since(server: Server) -> float:
@@ -225,7 +225,7 @@ def step_time() -> Source:
 
     def lines(scope: ChartScope) -> Lines:
         points = [(at, 1000 * engines / steps) for at, engines, steps, _, _ in _steps(scope)]
-        return (_line(points, "", "note"),)
+        return (_line(points, "", "plain"),)
 
     return Source(lines, _steps_since)
 
@@ -237,9 +237,9 @@ def step_tokens() -> Source:
         seconds = list(_steps(scope))
         return (
             _line([(at, made / steps) for at, _, steps, made, _ in seconds],
-                  "generated|gen", "primary"),
+                  "generated|gen", "generation"),
             _line([(at, took / steps) for at, _, steps, _, took in seconds],
-                  "prompt", "secondary"),
+                  "prompt", "prompt"),
         )  # fmt: skip
 
     return Source(lines, _steps_since)

@@ -155,19 +155,19 @@ _NO_PACE = "unknown: no running request generated tokens"
 """Said of a window whose stats lines give no time per token."""
 CHARTS: tuple[Chart, ...] = (
     Chart("throughput", "Throughput|tok/s", "tok/s", (
-        logged("generation_tps", "generation|gen", "primary", "up"),
-        logged("prompt_tps", "prompt", "secondary", "down"),
+        logged("generation_tps", "generation|gen", "generation", "up"),
+        logged("prompt_tps", "prompt", "prompt", "down"),
     ), "mirror", always=True),
     Chart("kv", "KV cache", "%", (logged("kv_cache_usage", role="low", scale=100),),
           y_max=100.0, always=True, more=_kv),
     Chart("requests", "Requests", "", (
-        logged("running", "running|run"),
-        logged("waiting", "waiting|wait", "warning"),
+        logged("running", "running|run", "running"),
+        logged("waiting", "waiting|wait", "waiting"),
     ), "stack", always=True, more=_requests),
     Chart("pace", "Time per token", "ms", (pace(),), always=True, more=_pace),
     Chart("first_token", "Time to first token", "ms", (latency("ttft_s"),), note="recorded"),
     Chart("prefix", "Prefix cache hits", "%", (
-        logged("prefix_cache_hit_rate", role="secondary", scale=100),
+        logged("prefix_cache_hit_rate", role="hits", scale=100),
     ), y_max=100.0, more=_prefix),
     Chart("http", "HTTP req/s|HTTP", "req/s", (answers(),), "mirror", more=_http,
           empty="no requests in this window"),
@@ -181,15 +181,15 @@ CHARTS: tuple[Chart, ...] = (
     Chart("step_time", "Time per step", "ms", (step_time(),)),
     Chart("step_tokens", "Tokens per step", "tok", (step_tokens(),), "stack"),
     Chart("acceptance", "Draft tokens accepted", "%", (
-        logged("spec_acceptance_rate", role="good", scale=100, zeros=True),
+        logged("spec_acceptance_rate", scale=100, zeros=True),
     ), y_max=100.0),
     Chart("accepted_length", "Tokens per draft", "tok", (
-        logged("spec_mean_acceptance_length", role="good"),
+        logged("spec_mean_acceptance_length"),
     )),
     Chart("preemptions", "Preemptions", "", (logged("preemptions", role="critical"),)),
-    Chart("compute", "Compute", "TFLOP/s", (logged("mfu_tflops", role="note"),),
+    Chart("compute", "Compute", "TFLOP/s", (logged("mfu_tflops"),),
           note="per device"),
-    Chart("memory_traffic", "Memory traffic", "GB/s", (logged("mfu_gbps", role="secondary"),),
+    Chart("memory_traffic", "Memory traffic", "GB/s", (logged("mfu_gbps"),),
           note="per device"),
     Chart("per_request", "Per request", "tok/s", (per_request(),)),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from vllm_watch.tui.charts.shades import ASCII, MONO, PLAIN, SMOOTH
 THEME = Theme(
     name="vllm-watch",
     primary="#5fb3ff",
-    secondary="#c792ea",
+    secondary="#d28fe6",
     accent="#8fd8ee",
     success="#4fd1a5",
     warning="#ffc83d",
@@ -23,6 +23,7 @@ THEME = Theme(
     surface="#141b22",
     panel="#1b242d",
     dark=True,
+    variables={"running": "#7f7fff"},
 )
 """The default theme: dark, calm, red and amber only for problems.
 
@@ -42,6 +43,7 @@ DAY_THEME = Theme(
     surface="#f1f1ec",
     panel="#e6e6df",
     dark=False,
+    variables={"running": "#3d3fc4"},
 )
 """The same for bright rooms and projectors."""
 
@@ -58,6 +60,7 @@ CONTRAST_THEME = Theme(
     surface="#000000",
     panel="#1a1a1a",
     dark=True,
+    variables={"running": "#a6a6ff"},
 )
 """The same with the highest contrast: white and bright colours on black, at least 7 to 1."""
 
@@ -70,7 +73,9 @@ TEXT_CONTRAST = 5.5
 SIXTEEN = {
     "text": "#ffffff", "muted": "#aaaaaa", "faint": "#555555", "axis": "#555555",
     "rule": "#555555", "primary": "#00aaaa", "secondary": "#ff55ff", "tertiary": "#ffff55",
-    "limit": "#aa5500", "good": "#00aa00", "low": "#5555ff", "idle": "#555555",
+    "generation": "#00aaaa", "prompt": "#ff55ff", "running": "#5555ff", "waiting": "#ffff55",
+    "hits": "#55ffff", "plain": "#aaaaaa",
+    "limit": "#aa5500", "good": "#00aa00", "low": "#555555", "idle": "#555555",
     "zero": "#555555", "note": "#55ffff", "warning": "#ffff55", "critical": "#ff5555",
     "dead": "#aa0000", "cursor": "#ffffff",
     **dict.fromkeys(("background", "panel", "select", "band"), "default"),
@@ -105,7 +110,8 @@ def weights_of(theme: Theme) -> dict[str, str]:
     text = Color.parse(theme.foreground or "#ffffff")
     shares = {
         "good": 0.45, "low": 0.35, "warning": 0.8, "critical": 1.0, "dead": 0.6, "note": 0.6,
-        "primary": 0.55, "secondary": 0.45,
+        "primary": 0.55, "secondary": 0.45, "generation": 0.55, "prompt": 0.45, "running": 0.55,
+        "waiting": 0.8, "hits": 0.55, "plain": 0.55,
     }  # fmt: skip
     return {role: background.blend(text, share).hex6 for role, share in shares.items()}
 
@@ -124,6 +130,19 @@ def _few_colours(app: App[object]) -> bool:
     return app.console.color_system in ("standard", "windows") and not app.is_headless
 
 
+MEASURED = {
+    "generation": "primary",
+    "prompt": "secondary",
+    "waiting": "warning",
+    "hits": "note",
+}
+"""What is measured, and the role whose colour it has on all panes: one colour, one meaning.
+
+The colour of running requests is not one of a theme; the KV cache has those of its ranges; all else
+that is drawn is `plain`.
+"""
+INDIGO = 1 / 12
+"""From the hue of generated tokens to that of running requests, and the other way to hits."""
 GROUNDS = (
     ("band", "good", 0.18),
     ("low", "primary", 0.55),
@@ -133,6 +152,7 @@ GROUNDS = (
     ("zero", "text", 0.30),
     ("axis", "text", 0.38),
     ("idle", "text", 0.42),
+    ("plain", "text", 0.86),
     ("rule", "text", 0.18),
     ("panel", "text", 0.10),
     ("muted_ground", "text", 0.10),
@@ -174,6 +194,12 @@ def roles_of(theme: Theme) -> dict[str, str]:
         "warning": pick("warning", "#f2b33d"),
         "critical": pick("error", "#ff6b70"),
     }
+    roles |= {name: roles[of] for name, of in MEASURED.items()}
+    told = theme.variables.get("running", "")
+    running = Color.parse(told) if told else turned(roles["generation"], INDIGO)
+    roles["running"] = stronger(running, [background])
+    if roles["hits"] in (roles["generation"], roles["prompt"], roles["waiting"]):
+        roles["hits"] = stronger(turned(roles["generation"], -INDIGO), [background])
     roles |= {name: background.blend(roles[of], share) for name, of, share in GROUNDS}
     css_panel = pick("panel", roles["panel"].hex)
     tinted = (roles[name] for name, *_ in GROUNDS if name.endswith("_ground"))
@@ -181,6 +207,12 @@ def roles_of(theme: Theme) -> dict[str, str]:
     roles["text"] = roles["cursor"] = text = stronger(text, grounds)
     roles["muted"] = readable(text, grounds)
     return {name: color.hex6 for name, color in roles.items()}
+
+
+def turned(color: Color, by: float) -> Color:
+    """Return a colour whose hue is turned by a share of the circle."""
+    hue, saturation, lightness = color.hsl
+    return Color.from_hsl((hue + by) % 1, saturation, lightness)
 
 
 def stronger(text: Color, grounds: Sequence[Color]) -> Color:

@@ -174,7 +174,7 @@ def _figures(data: PageData, engine: int) -> str:
 
 def _role(data: PageData, share: float, metric: str) -> str:
     if metric != "kv_cache_usage":
-        return "primary"
+        return "running"
     return fill_role(share, data.monitor.settings.health)
 
 

@@ -112,7 +112,7 @@ def _requests_line(data: PageData, limit: float, width: int, palette: Palette) -
     queue = min(cells - running, round(waiting / limit * cells))
     bar = Text(end="")
     ground = palette["panel"]
-    for number, role in ((running, "primary"), (queue, "warning")):
+    for number, role in ((running, "running"), (queue, "waiting")):
         bar.append("▆" * number, Style(color=palette[role], bgcolor=ground))
     bar.append(" " * (cells - running - queue), Style(bgcolor=ground))
     yield _barred("requests", bar, words, palette["warning" if waiting else "text"], palette)

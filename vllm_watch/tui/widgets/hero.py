@@ -183,24 +183,25 @@ class Hero(TimedPane, can_focus=True):
     def _shown(self, view: ScreenView, row: Row) -> Iterator[Figure]:
         health, values = self._health, row.last
         if row.requests is not None:  # it writes no stats lines
-            yield Figure("ANSWERED", figures.rate(row.requests), "req/s", "primary")
+            yield Figure("ANSWERED", figures.rate(row.requests), "req/s", "plain")
             role = "critical" if row.errors else "text"
             yield Figure("ERRORS", figures.rate(row.errors), "req/s", role)
             return
         waiting = values.waiting or 0
-        yield Figure("GENERATION", figures.rate(values.generation_tps), "tok/s", "primary")
-        yield Figure("RUNNING", figures.count(values.running), "", "text")
-        wait_role = "warning" if waiting >= health.waiting_warning else "text"
+        yield Figure("GENERATION", figures.rate(values.generation_tps), "tok/s", "generation")
+        yield Figure("RUNNING", figures.count(values.running), "", "running")
+        wait_role = "waiting" if waiting else "text"
+        wait_role = "warning" if waiting >= health.waiting_warning else wait_role
         yield Figure("WAITING", figures.count(values.waiting), "", wait_role)
         kv = values.kv_cache_usage
         role = fill_role(kv, health)
         yield Figure("KV CACHE", figures.percent(kv).removesuffix(" %"), "%", role)
         if values.prefix_cache_hit_rate is not None:
             hits = figures.percent(values.prefix_cache_hit_rate).removesuffix(" %")
-            yield Figure("PREFIX HITS", hits, "%", "secondary")
+            yield Figure("PREFIX HITS", hits, "%", "hits")
         if pace := _pace(view):
             yield pace
-        yield Figure("PROMPT", figures.rate(values.prompt_tps), "tok/s", "secondary")
+        yield Figure("PROMPT", figures.rate(values.prompt_tps), "tok/s", "prompt")
 
     @staticmethod
     def _ribbon(
@@ -256,7 +257,7 @@ def _pace(view: ScreenView) -> Figure | None:
     if point is None:
         return None
     about = f" {ABOUT}" if spec.estimated else ""
-    return Figure(f"PER TOKEN{about}", figures.rate(point[1]), spec.unit, "note")
+    return Figure(f"PER TOKEN{about}", figures.rate(point[1]), spec.unit, "plain")
 
 
 def _head_age(row: Row) -> str:
