@@ -17,9 +17,9 @@ class Refusal:
     """Requests refused for one reason."""
 
     reason: str
-    """`model`, `length` or `validation`, as the format files say."""
+    """`model`, `length`, `validation` or `said`, as the format files say."""
     asked: str
-    """The requested model, or the kind of request; empty if the reason has neither."""
+    """The requested model, the kind of request, or vLLM's own words; empty if there are none."""
     count: int
     longest: int | None = None
     """Tokens of the longest request that was too long."""
@@ -59,4 +59,6 @@ def refusal_words(refusal: Refusal, configuration: ServerConfiguration) -> str:
         limit = f", {refusal.allowed:,} are allowed" if refusal.allowed else ""
         longest = "the longest" if refusal.count > 1 and most else "prompt"
         return f"{refusal.count:,} × prompt too long: {longest}{most}{limit}"
+    if refusal.reason == "said":
+        return f"{refusal.count:,} × {refusal.asked}"
     return f"{refusal.count:,} × {refusal.asked or 'a request'} is not valid"
