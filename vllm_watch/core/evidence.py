@@ -7,7 +7,16 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
+from vllm_watch.core.reasons import (
+    DEADLY,
+    DEATHS,
+    ERRORS,
+    INTERRUPT,
+    OF_REQUEST,
+    Reason,
+    has_exception,
+    reason_of,
+)
 from vllm_watch.core.records import Event
 from vllm_watch.core.run import KeptEvent, Run
 
@@ -113,6 +122,8 @@ def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
     found = Evidence()
     if run.first_request is not None and run.first_request <= now:
         found.ready = run.first_request
+    elif run.first_stamp is None and (run.served or run.polls):
+        found.ready = _LONG_AGO
     for series in run.series.values():
         if series.times and series.times[0] <= now:
             first = series.times[0]
@@ -126,6 +137,8 @@ def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
     if found.ready is None and found.death is None and found.stop is None:
         _weigh_traceback(found, run, now, placed, saved=saved)
         _weigh_worker(found, now, placed, saved=saved)
+        if saved and found.death is None:
+            _weigh_last_error(found, run, placed)
     if found.death is not None and torn_down(run, placed):
         found.death = None
     if found.death is not None:
@@ -142,7 +155,7 @@ def _weigh(found: Evidence, run: Run, at: float, kept: KeptEvent) -> None:
     elif cause := why_no_stats(event):
         found.no_stats = found.no_stats or cause
     elif found.stop is None and found.death is None:
-        if event.kind == "served":
+        if event.kind == "served" or OF_REQUEST in event.fields:
             found.ready = at if found.ready is None else min(found.ready, at)
         elif event.kind == "stop" or (event.kind == "shutting_down" and not event.twin):
             found.stop, found.stop_text = at, event.text
@@ -227,6 +240,19 @@ def _weigh_worker(
     went_on = any(at > failed[0] and kept.event.kind in _PROGRESS for at, kept in placed)
     if not went_on and (saved or now - failed[0] > STARTUP_TRACEBACK_SECONDS):
         found.death = failed[0]
+
+
+def _weigh_last_error(found: Evidence, run: Run, placed: list[tuple[float, KeptEvent]]) -> None:
+    """An engine's exception at the end of a saved log ends a start-up.
+
+    The line that says so (`EngineCore failed to start.`) may be missing: excerpts are short.
+    """
+    errors = [(at, kept) for at, kept in placed if kept.event.kind in ERRORS]
+    if not errors or (run.newest_stamp is not None and run.newest_stamp > errors[-1][0]):
+        return
+    at, kept = errors[-1]
+    if not kept.event.process.lower().startswith("apiserver") and has_exception(kept):
+        found.death = at
 
 
 def torn_down(run: Run, placed: Iterable[tuple[float | None, KeptEvent]]) -> bool:

@@ -21,6 +21,8 @@ SHOWN_ERRORS = frozenset({*DEATHS, "cause", "error", "traceback"})
 """Kinds of events that say why a server failed."""
 ERRORS = SHOWN_ERRORS | {"worker_failed"}
 """Kinds of events that can give the cause."""
+OF_REQUEST = "request"
+"""Field of an error that ended one request: the server is up."""
 DEADLY = "deadly"
 """Field of a traceback whose error itself means a death (`EngineDeadError`)."""
 INTERRUPT = "KeyboardInterrupt"
@@ -28,6 +30,10 @@ INTERRUPT = "KeyboardInterrupt"
 
 _EXCEPTION = lazy(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
 _VALIDATION = lazy(r"\d+ validation errors? for \w+")
+_MIDDLE = lazy(r"\s{2,}\S")
+"""A line from the middle of a traceback whose beginning the log lacks."""
+_CARRIES = lazy(r"(?:\w+\.)*RayTaskError\((?P<inner>\w+)\)|.*failed in the TorchScript interpreter")
+"""An error that carries another one, which is written after it."""
 _NONE: Mapping[str, FieldValue] = {}
 _FURTHER = 12
 """Lines after an exception in which the rest of its message is searched."""
@@ -66,7 +72,7 @@ def reason_of(errors: Iterable[KeptEvent]) -> Reason | None:
     Args:
         errors: the error messages about its end (`ERRORS`), in order.
     """
-    lines = list(_lines(errors))
+    lines = list(_lines(one for one in errors if OF_REQUEST not in one.event.fields))
     candidates = sorted(_candidates(lines), key=lambda candidate: candidate[:2])
     if candidates:
         best = candidates[0][2]
@@ -80,20 +86,25 @@ def reason_of(errors: Iterable[KeptEvent]) -> Reason | None:
     return next((_reason(line, []) for line in clear or events), None)
 
 
-def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
+def _candidates(lines: list[_Line]) -> Iterator[tuple[float, int, Reason]]:
     """Yield candidates for the cause, with rank (the lowest is best) and place.
 
     An end from outside (batch system, kernel) comes first, then engines and workers alike, then API
-    servers.
+    servers. An `echo` of an error (native code that ends the process because of it) comes after
+    the errors of its kind of process.
     """
     for process in dict.fromkeys(line.process for line in lines):
         own = [(index, line) for index, line in enumerate(lines) if line.process == process]
-        rank = int(process.lower().startswith("apiserver"))
+        rank = float(process.lower().startswith("apiserver"))
         for index, line in own:
             if line.kind in DEATHS and "vague" not in line.fields:
-                yield -1 if "outside" in line.fields else rank, index, _reason(line, [])
-        for place in traceback_errors([line.text for _, line in own]):
-            index, line = own[place]
+                later = rank + 0.5 if "echo" in line.fields else rank
+                yield -1.0 if "outside" in line.fields else later, index, _reason(line, [])
+        texts = [line.text for _, line in own]
+        for place in traceback_errors(texts):
+            index = own[place][0]
+            place = _carried(texts, place)
+            line = own[place][1]
             if "vague" not in line.fields:
                 rest = [other for _, other in own[place + 1 : place + 1 + _FURTHER]]
                 yield rank, index, _reason(line, rest)
@@ -115,15 +126,42 @@ def _lines(errors: Iterable[KeptEvent]) -> Iterator[_Line]:
             yield _Line(text, event.process, kind, fields)
 
 
+def has_exception(error: KeptEvent) -> bool:
+    """Return whether an error message ends in an exception, or names a known cause."""
+    known = error.event.kind == "cause"
+    return known or any(True for _ in traceback_errors([error.event.text, *error.lines]))
+
+
 def traceback_errors(lines: Iterable[str]) -> Iterator[int]:
-    """Yield the places of the errors at the ends of tracebacks, among lines of one process."""
+    """Yield the places of the errors at the ends of tracebacks, among lines of one process.
+
+    The first lines may be the rest of a traceback: logs are rotated, and read from their middle.
+    """
     inside = False
     for place, line in enumerate(lines):
-        if TRACEBACK in line:
+        if TRACEBACK in line or (not place and _MIDDLE.match(line)):
             inside = True
         elif inside and _EXCEPTION.match(line):
             inside = False
             yield place
+
+
+def _carried(texts: list[str], place: int) -> int:
+    """Return the place of the error that the one at `place` carries, else `place` itself.
+
+    Ray and TorchScript write the error of the remote or compiled code after their own.
+    """
+    carrier = _CARRIES.match(texts[place])
+    if carrier is None:
+        return place
+    inner = carrier["inner"]
+    for other in range(place + 1, len(texts)):
+        if TRACEBACK in texts[other]:
+            break
+        found = _EXCEPTION.match(texts[other])
+        if found and (inner is None or found[1].startswith(inner)):
+            place = other
+    return place
 
 
 def _reason(line: _Line, rest: list[_Line]) -> Reason:

@@ -55,7 +55,10 @@ class ServerState:
     why: str = ""
     """The line or the fact that proves it."""
     cause: str = ""
-    """Why it died, as the format files name it (`out of memory` …), or why it has no stats."""
+    """Why it died, as the format files name it (`out of memory` …), or why it has no stats.
+
+    For a log that ends during a start-up: the phase.
+    """
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
 
@@ -91,7 +94,9 @@ def judge(
         return ServerState("finished", run.newest_stamp, offline.text)
     if evidence.ready is None:
         if saved and (not live or quiet > rules.start_lost_after):
-            return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
+            phase = evidence.phase
+            words = "the log ends during the start-up" + (f" ({phase})" if phase else "")
+            return ServerState("ended", run.newest_stamp, words, phase)
         return ServerState("starting", run.first_stamp, evidence.phase)
     if offline is not None and not run.series:
         return _offline_state(run, offline, quiet, evidence.ready, saved=saved, rules=rules)

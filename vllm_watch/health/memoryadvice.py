@@ -13,6 +13,7 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.situation import Advice, Situation
 
+_SMALLER_MODEL = "quantise the model, spread it over more GPUs, or take a larger GPU"
 _CARD = lazy(r"total capacity of ([\d.]{1,12}) GiB")
 """The size of a GPU in torch's out-of-memory error."""
 
@@ -131,28 +132,27 @@ def smaller_batch(at: Situation) -> Advice | None:
 
 
 def weights_too_large(at: Situation) -> Advice | None:
-    """Advise a smaller model or more GPUs if the weights alone fill the card.
+    """Advise a smaller model or more GPUs if the weights alone fill the card."""
+    loaded, card = _weights_gib(at), _card_gib(at)
+    share = loaded / card if loaded and card else 0.0
+    if share < at.settings.advice.weights_share:
+        return None
+    sizes = f"{loaded:.1f} of {card:.1f} GiB"
+    return Advice(_SMALLER_MODEL, formula=f"the weights take {sizes} = {percent(share)}")
 
-    Their size comes from the loading line, or from a start-up that ran out of memory while loading.
-    """
-    loaded = [
-        weights
-        for kept in at.run.events
-        if isinstance(weights := kept.event.fields.get("weights_gib"), float)
-    ]
-    phases = [kept.event.fields.get("phase") for kept in at.run.events]
-    phases = [phase for phase in phases if phase]
-    card = _card_gib(at)
-    remedy = "quantise the model, spread it over more GPUs, or take a larger GPU"
-    if loaded and card:
-        share = max(loaded) / card
-        if share < at.settings.advice.weights_share:
-            return None
-        sizes = f"{max(loaded):.1f} of {card:.1f} GiB"
-        return Advice(remedy, formula=f"the weights take {sizes} = {percent(share)}")
-    if not loaded and phases and phases[-1] == "loading weights":
-        return Advice(remedy, formula="memory ran out while the weights were loaded")
-    return None
+
+def _full_while_loading(at: Situation) -> Advice | None:
+    """Advise the same if memory ran out before the weights were loaded."""
+    phases = [phase for kept in at.run.events if (phase := kept.event.fields.get("phase"))]
+    if _weights_gib(at) is not None or phases[-1:] != ["loading weights"]:
+        return None
+    return Advice(_SMALLER_MODEL, formula="memory ran out while the weights were loaded")
+
+
+def _weights_gib(at: Situation) -> float | None:
+    """Return the size of the weights, by the loading line; of several the largest."""
+    sizes = (kept.event.fields.get("weights_gib") for kept in at.run.events)
+    return max((size for size in sizes if isinstance(size, float)), default=None)
 
 
 def _card_gib(at: Situation) -> float | None:
@@ -167,7 +167,7 @@ def _card_gib(at: Situation) -> float | None:
 
 def out_of_memory(at: Situation) -> Advice | None:
     """Advise after the GPU ran out of memory, in the guide's order (presets guide)."""
-    too_large = weights_too_large(at)
+    too_large = weights_too_large(at) or _full_while_loading(at)
     if too_large is not None:
         return too_large
     advice, flags = at.settings.advice, []

@@ -39,6 +39,8 @@ HANG = "workers-hang"
 """Key of workers that do not answer."""
 PASSING = (SLOW_START, HANG, CRASH_LOOP)
 """States that time alone can begin or end."""
+_OF_A_START = ("phase", "progress", "capacity", "building")
+"""Kinds of events that show that a start-up goes on."""
 _HANG_GAPS = 2.5
 """A hang ends after this multiple of the seconds in its line; the next line is a new hang."""
 
@@ -151,6 +153,7 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     if state.name not in ("stalled", "busy") and not lost and silence > _HANG_GAPS * seconds:
         ends.append(newest + _HANG_GAPS * seconds)
     severity = found.severity
+    failed = failed or (state.name == "ended" and _works_after(run, row[-1], time))
     if lost:
         severity = "warning"
     elif state.name == "starting" or failed or (ready is not None and newest < ready):
@@ -159,6 +162,14 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
         severity = "critical"
     known = [at for at in ends if at is not None]
     return replace(found, severity=severity, until=min(known, default=None))
+
+
+def _works_after(run: Run, since: float, time: float) -> bool:
+    """Return whether a start-up that is not over went on after a moment: its workers answer."""
+    if not _never_up(run):
+        return False
+    placed = ((at, kept) for at, kept in run.placed() if at is not None and since < at <= time)
+    return any(kept.event.kind in _OF_A_START for _, kept in placed)
 
 
 def _never_up(run: Run) -> bool:
