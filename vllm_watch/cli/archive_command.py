@@ -105,6 +105,7 @@ def _worked(arguments: Arguments, work: Work, logs: list[LogSet]) -> Iterator[Ar
 def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
     """Report what was archived, and logs without a run; return 1 if a log could not be read."""
     from vllm_watch.core.figures import counted
+    from vllm_watch.core.states import NO_LINE
 
     failed = [archived for archived in done if archived.trouble]
     for archived in failed:
@@ -112,7 +113,7 @@ def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
     good = [archived for archived in done if not archived.trouble]
     for archived in good:
         if not archived.runs:
-            say(f"{archived.source}: has no vLLM line")
+            say(f"{archived.source}: has {NO_LINE}")
     runs, samples = sum(a.runs for a in good), sum(a.samples for a in good)
     write(
         f"{folder}: {counted(len(good), 'log')} archived "

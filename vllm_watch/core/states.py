@@ -29,8 +29,23 @@ OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
 """States that only a new run can leave."""
 FAILED: frozenset[State] = frozenset({"dead", "ended"})
 """States of a server that ended although nobody stopped it."""
+SHAPES: dict[State, str] = {
+    "busy": "●",
+    "idle": "○",
+    "ready": "○",
+    "starting": "◐",
+    "stopped": "■",
+    "finished": "■",
+    "dead": "✖",
+    "no-stats": "?",
+    "ended": "…",
+    "stalled": "…",
+}
+"""The shape of each state: colour is never the only sign."""
 NO_STATS_LINES = "vLLM writes no stats lines:"
 """Beginning of the text of a `no-stats` state; the cause follows."""
+NO_LINE = "no vLLM line"
+"""What is said of a log without any line of vLLM."""
 LATE_CADENCES = 3.0
 """Cadences without a line after which the newest sample of a busy server is late."""
 

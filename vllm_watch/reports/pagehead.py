@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import tzinfo
 
 from vllm_watch.core.figures import count, counted, duration, percent, rate, short_time
+from vllm_watch.core.states import SHAPES
 from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import headline, time_words
-from vllm_watch.reports.verdict import Verdict, state_glyph
+from vllm_watch.reports.verdict import Verdict
 
 
 def verdict_line(verdict: Verdict) -> Markup:
@@ -30,7 +31,7 @@ def verdict_line(verdict: Verdict) -> Markup:
 
 def state_words(summary: RunSummary) -> str:
     """Return the state with its shape."""
-    return f"{state_glyph(summary.state.name)} {summary.state.name}"
+    return f"{SHAPES[summary.state.name]} {summary.state.name}"
 
 
 def facts_line(summary: RunSummary, zone: tzinfo) -> Markup:

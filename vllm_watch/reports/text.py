@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from vllm_watch.core.figures import counted
 from vllm_watch.core.naming import visible
+from vllm_watch.core.states import NO_LINE
 
 Row = Sequence[str]
 _ESCAPED = {c: f"\\{c}" for c in "\\`*_[]|#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -93,7 +94,7 @@ def _cell(character: str) -> int:
 
 def not_vllm(lines: int) -> str:
     """Return what is said of a log of so many lines, none of them from vLLM."""
-    return f"has no vLLM line in {lines:,} lines" if lines > 1 else "its only line is not from vLLM"
+    return f"has {NO_LINE} in {lines:,} lines" if lines > 1 else "its only line is not from vLLM"
 
 
 def stats_not_read(lines: int) -> str:

@@ -9,19 +9,15 @@ from datetime import datetime, tzinfo
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, counted, percent, rate, short_time
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.states import FAILED
+from vllm_watch.core.states import FAILED, SHAPES
 from vllm_watch.health.finding import Finding
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
 from vllm_watch.reports.summary import RunSummary
 
 _LONGEST_WHY = 160
 _TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?")
 """vLLM's tags before a message: `[shutdown] MPClient: `."""
-_GLYPHS = {
-    **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
-    **{"no-stats": "?", "ended": "✖", "dead": "✖", "stalled": "✖"},
-}
-"""The shape of a state: colour is never the only sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +43,6 @@ def verdict_words(verdict: Verdict) -> str:
     return words + (f" ({verdict.aside})" if verdict.aside else "")
 
 
-def state_glyph(name: str) -> str:
-    """Return the shape of a state."""
-    return _GLYPHS.get(name, "○")
-
-
 def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
     """Return the verdict on a run at its end; times are in `zone`."""
     loud = [finding for finding in summary.findings if finding.severity != "note"]
@@ -59,7 +50,7 @@ def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
         return _death(summary, loud, zone)
     if loud:
         worst = loud[0]
-        glyph = "✖" if worst.severity == "critical" else "▲"
+        glyph = GLYPHS[worst.severity]
         when = _when(worst, summary, zone)
         return Verdict(glyph, worst.severity, f"{worst.title}{when}", _remedy(worst), _more(loud))
     return _good(summary, zone)
@@ -111,7 +102,7 @@ def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
         words = "all well" if facts or not state.why else f"{word}: {state.why}"
     note = next((one for one in summary.findings if one.remedy), None)
     helps = note is not None and not note.remedy.startswith("nothing")
-    glyph, severity = ("✓", "good") if facts else (state_glyph(state.name), "note")
+    glyph, severity = ("✓", "good") if facts else (SHAPES[state.name], "note")
     remedy = _remedy(note) if helps and note is not None else ""
     return Verdict(glyph, severity, words, remedy, figures=", ".join(facts))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import tzinfo
 
 from vllm_watch.core.figures import counted
+from vllm_watch.core.states import NO_LINE
 from vllm_watch.core.store import Server
 from vllm_watch.core.timetexts import since_words
 from vllm_watch.health.monitor import Monitor
@@ -69,4 +70,4 @@ def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:
             "each line counts only its own requests"
         )
     if server.lines > _LINES and not server.records:
-        yield f"{server.source}: no vLLM line in {server.lines:,} lines; is it a log?"
+        yield f"{server.source}: {NO_LINE} in {server.lines:,} lines; is it a log?"

@@ -12,26 +12,15 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import startup_share, with_progress
-from vllm_watch.core.states import LATE_CADENCES, OVER, ServerState
+from vllm_watch.core.states import LATE_CADENCES, NO_LINE, OVER, SHAPES, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import RankedFinding
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.tui.endings import ending_words, first_errors
 from vllm_watch.tui.lazysequence import LazySequence
 
 _SERIALS = count(1)
-_SHAPES = {
-    "busy": "●",
-    "idle": "○",
-    "ready": "○",
-    "starting": "◐",
-    "stopped": "■",
-    "finished": "■",
-    "dead": "✖",
-    "no-stats": "?",
-    "ended": "…",
-    "stalled": "…",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +121,10 @@ class Row:
     @property
     def shape(self) -> str:
         """The sign of its state."""
-        if self.state.name in ("busy", "idle", "ready") and self.severity == "critical":
-            return "✖"
-        if self.state.name in ("busy", "idle", "ready") and self.severity == "warning":
-            return "▲"
-        return _SHAPES[self.state.name]
+        works = self.state.name in ("busy", "idle", "ready")
+        if works and self.severity in ("warning", "critical"):
+            return GLYPHS[self.severity]
+        return SHAPES[self.state.name]
 
     @property
     def word(self) -> str:
@@ -180,7 +168,7 @@ def make_row(
     last = server_values(run, time)
     since = newest_age(run, time, live=live)
     if health.state.name == "starting" and not run.events:
-        health = replace(health, state=replace(health.state, why="no vLLM line yet"))
+        health = replace(health, state=replace(health.state, why=f"{NO_LINE} yet"))
     if live and run.progress is not None and health.state.name == "starting":
         health = replace(health, state=with_progress(health.state, run.progress[0]))
     silent = health.state.name in ("ready", "no-stats")

@@ -9,11 +9,9 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import why_no_stats
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import LAUNCHING, phase_lengths, phases_to_come, serving_at
-from vllm_watch.core.states import NO_STATS_LINES
+from vllm_watch.core.states import NO_LINE, NO_STATS_LINES
 from vllm_watch.tui.errortext import INDENT, error_text
 
-NO_LINE = "no vLLM line"
-"""What a log without any line of vLLM has."""
 _USUALLY = (
     "vLLM writes one every ten seconds while requests run,",
     "none if it was started with --disable-log-stats",

@@ -6,6 +6,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import DAY, clock, counted, duration, percent_range, short_rate
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
@@ -54,8 +55,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
         f"{short} {finding.word}{since}",
         f"{short} {finding.word}",
     )
-    glyph = "✖" if finding.severity == "critical" else "▲"
-    return Verdict(glyph, finding.severity, words, _remedy(worst), aside)
+    return Verdict(GLYPHS[finding.severity], finding.severity, words, _remedy(worst), aside)
 
 
 def _death(view: ScreenView, worst: ServerFinding, aside: str) -> Verdict:
