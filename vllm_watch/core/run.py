@@ -17,7 +17,7 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
-from vllm_watch.core.series import DEFAULT_CADENCE, Series
+from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 if TYPE_CHECKING:
@@ -267,6 +267,11 @@ class Run:
         """Seconds between two lines of one engine."""
         cadences = [self.series[engine].cadence for engine in self.engines]
         return sorted(cadences)[len(cadences) // 2] if cadences else DEFAULT_CADENCE
+
+    @property
+    def silence(self) -> float:
+        """Seconds between two lines above which there is a gap: no line is drawn across it."""
+        return max(1.0, SILENCE_CADENCES * self.cadence)
 
     def placed(self) -> Iterator[tuple[float | None, KeptEvent]]:
         """Yield the events with the time at which they count.

@@ -26,6 +26,8 @@ SILENCE_CADENCES = 1.5
 No rate holds over it, no line is drawn across it, and lines of several engines this far apart
 belong to different rounds.
 """
+USUAL_SILENCE = SILENCE_CADENCES * DEFAULT_CADENCE
+"""Seconds of a silence between lines of the usual interval."""
 RATES = frozenset(m.name for m in METRICS if m.kind == "rate" and m.total == "sum")
 """Metrics that are tokens when added up over time."""
 _CADENCE_OF = 64
@@ -280,10 +282,10 @@ class Series(Columns):
         spare = len(self.times) - self.thinned - _CADENCE_OF
         if keep is None or spare < self._slack:
             return
-        present = self.now or 0.0
+        now = self.now or 0.0
         waiting = self.thinned + keep.slack
-        if self.times[waiting - 1] < present - keep.full_seconds:
-            old = bisect_left(self.times, present - keep.full_seconds, waiting) - self.thinned
+        if self.times[waiting - 1] < now - keep.full_seconds:
+            old = bisect_left(self.times, now - keep.full_seconds, waiting) - self.thinned
             self._fold(min(old, spare))
         over = len(self.times) - self.thinned - keep.full_samples
         if over >= self._slack:

@@ -12,6 +12,8 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 
 BUDGET_SHARE = 0.95
 """From this share of `max_num_batched_tokens` on, a step counts as at that limit."""
+STEPS_APART = 2.5
+"""Seconds with steps that are further apart than this have a gap between them."""
 MOST_SECONDS = 50_000
 """Seconds kept of a watched engine."""
 

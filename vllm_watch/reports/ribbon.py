@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vllm_watch.core.figures import clock
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
 from vllm_watch.core.ticks import round_top
 from vllm_watch.health.monitor import Monitor
@@ -64,7 +63,7 @@ class Part(NamedTuple):
 
 def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) -> list[Part]:
     """Return a server's state over a window of log time, the worst one in each cell."""
-    states = states_with_work(monitor, server, window, window[1], _loads(server, window))
+    states = states_with_work(monitor, server, window, window[1], _worked_in_cells(server, window))
     parts: list[Part] = []
     for index, state in enumerate(states):
         first = parts.pop().begin if parts and parts[-1].state == state else index / CELLS
@@ -76,14 +75,14 @@ def server_frame(server: Server) -> tuple[Frame, float]:
     """Return the samples of all runs of a server, and the shortest silence."""
     frames = [run_frame(run) for run in server.runs if run.series]
     if not frames:
-        return Frame(np.array([]), {}), SILENCE_CADENCES * server.run.cadence
+        return Frame(np.array([]), {}), server.run.silence
     names = dict.fromkeys(name for frame in frames for name in frame.columns)
     times = np.concatenate([frame.times for frame in frames])
     columns = {name: np.concatenate([frame[name] for frame in frames]) for name in names}
-    return Frame(times, columns), SILENCE_CADENCES * max(run.cadence for run in server.runs)
+    return Frame(times, columns), max(run.silence for run in server.runs)
 
 
-def _loads(server: Server, window: tuple[float, float]) -> list[tuple[bool, bool, bool]]:
+def _worked_in_cells(server: Server, window: tuple[float, float]) -> list[tuple[bool, bool, bool]]:
     """Return for each cell: whether it has a line, a line with work, an idle newest line."""
     frame, silence = server_frame(server)
     if not len(frame):

@@ -11,7 +11,7 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import SILENCE_CADENCES
+from vllm_watch.core.steps import STEPS_APART
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
@@ -21,15 +21,13 @@ from vllm_watch.reports.plotsamples import CELLS, PlotSamples, listed, plot_samp
 
 _GPU_INKS = ("primary", "secondary", "note", "warning")
 _PER_TOKEN = "Time per token"
-_STEPS_APART = 5.0
-"""Seconds without a step across which no line is drawn."""
 _LIMIT_SHOWN = 3.0
 """A limit this many times above the samples is text: as a line it would flatten them."""
 
 
 def plots_of(server: Server, run: Run, monitor: Monitor) -> Iterator[Plot]:
     """Yield the charts of a run in order; none without samples or a recording."""
-    silence = SILENCE_CADENCES * run.cadence
+    silence = run.silence
     frame = run_frame(run)
     span = server.recorded_span(run)
     latencies = list(_latencies(server, span))
@@ -141,7 +139,7 @@ def _steps(run: Run) -> Iterator[Plot]:
         return
     times = np.array([time for time, _ in paces])
     columns = {"pace": np.array([s for _, s in paces]), "tokens": np.array([n for _, n in tokens])}
-    rows = plot_samples(Frame(times, columns), _STEPS_APART)
+    rows = plot_samples(Frame(times, columns), STEPS_APART)
     note = "iteration details"
     yield Plot(
         "Time of a step", "ms", "area", rows.times, (rows.curve("pace", "", "note", 1000.0),),

@@ -13,7 +13,7 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import SILENCE_CADENCES
+from vllm_watch.core.series import SILENCE_CADENCES, USUAL_SILENCE
 from vllm_watch.core.store import Server
 from vllm_watch.tui.charts import Line
 
@@ -75,12 +75,12 @@ def _curve(
     times: list[float] = []
     values: list[float | None] = []
     weights: list[float] = []
-    gap, weighed = 15.0, False
+    gap, weighed = USUAL_SILENCE, False
     for run in server.runs:
         engines = run.engines if engine is None else [engine] if engine in run.series else []
         if not engines:
             continue
-        near = max(1.0, SILENCE_CADENCES * run.cadence)
+        near = run.silence
         many = max(_rows(run, one, start, end) for one in engines) > MOST_ROWS
         draw = _folded if many else _exact
         drawn = draw(run, engines, kind, (start - near, end), extremes=extremes)
@@ -110,7 +110,7 @@ def _folded(
     folds = folds_of(run, engines, kind)
     folded = folds.folded(width)
     edge = min(end, folds.until) // width * width
-    silence = SILENCE_CADENCES * run.cadence
+    silence = run.silence
     out = Drawn([], [], 0.0, [])
     widest = 0.0
     for step in folded.steps(start, edge):
@@ -162,7 +162,7 @@ def _exact(
     first = parts[0]
     if kind.derive is None:
         return first
-    gap = max(1.0, SILENCE_CADENCES * run.cadence, first.widest)
+    gap = max(run.silence, first.widest)
     return first._replace(values=kind.derive(first.times, [part.values for part in parts], gap))
 
 
@@ -219,7 +219,7 @@ def _together(
     each = [_single(run, engine, metric, window, extremes=extremes) for engine in engines]
     widest = max(part.widest for part in each)
     cadence = run.cadence
-    near = max(widest, SILENCE_CADENCES * cadence)
+    near = max(widest, run.silence)
     rounds = _whole_rounds([part.times for part in each], cadence / 2)
     if rounds is not None:
         of = METRIC_BY_NAME[metric]
@@ -292,7 +292,8 @@ def http_line(
             times.append(min(stretch.end, window[1]))
             values.append(getattr(stretch, what))
             before = stretch.end
-    return Line(name, times, values, role, marker, SILENCE_CADENCES * max(10.0, server.run.cadence))
+    gap = max(USUAL_SILENCE, server.run.silence)
+    return Line(name, times, values, role, marker, gap)
 
 
 def failures(server: Server, window: tuple[float, float]) -> int:

@@ -13,7 +13,8 @@ from vllm_watch.core.meantimes import request_sums
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import SILENCE_CADENCES, Series
+from vllm_watch.core.series import USUAL_SILENCE, Series
+from vllm_watch.core.steps import STEPS_APART
 from vllm_watch.core.store import Server
 from vllm_watch.tui.chartdata import failures, http_line, pace_line, per_request_line
 from vllm_watch.tui.charts import Line
@@ -24,8 +25,6 @@ TIMES_WINDOW = 60.0
 MOST_GPUS = 4
 """GPUs drawn in one chart; the card shows all."""
 _GPU_ROLES = ("plain", "low", "text", "muted")
-_GAP_STEPS = 2.5
-"""Longest distance in seconds between two seconds with steps that is not a gap."""
 
 Lines = tuple[Line, ...]
 
@@ -202,7 +201,7 @@ def request_times() -> Source:
                 queue.append(found.queue if found is not None else None)
                 ran = found.request - (found.queue or 0.0) if found is not None and known else None
                 running.append(ran)
-        gap = SILENCE_CADENCES * max(10.0, scope.server.run.cadence)
+        gap = max(USUAL_SILENCE, scope.server.run.silence)
         return (
             Line("running|run", times, running, "running", "fill", gap),
             Line("queue", times, queue, "waiting", "fill", gap),
@@ -247,7 +246,7 @@ def step_tokens() -> Source:
 
 def _line(points: list[tuple[float, float]], name: str, role: str) -> Line:
     times, values = [at for at, _ in points], [value for _, value in points]
-    return Line(name, times, values, role, "fill", _GAP_STEPS)
+    return Line(name, times, values, role, "fill", STEPS_APART)
 
 
 def _steps_since(server: Server) -> float:
