@@ -9,17 +9,17 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import SEVERITIES, RuleBook
 
 
-def ancestors(identity: str, book: RuleBook, present: Iterable[str]) -> list[str]:
-    """Return the ids among `present` that explain a finding, in the order of explanation.
+def ancestors(identity: str, book: RuleBook, ids: Iterable[str]) -> list[str]:
+    """Return those of these ids that explain a finding, in the order of explanation.
 
     Explanations are transitive. Two that explain each other are left out.
     """
-    return _nearest_last(identity, _all_above(book, present))
+    return _nearest_last(identity, _all_above(book, ids))
 
 
-def _all_above(book: RuleBook, present: Iterable[str]) -> dict[str, set[str]]:
-    """Return for each id among `present` the ids that explain it, directly or indirectly."""
-    names = dict.fromkeys(present)
+def _all_above(book: RuleBook, ids: Iterable[str]) -> dict[str, set[str]]:
+    """Return for each of these ids the others that explain it, directly or indirectly."""
+    names = dict.fromkeys(ids)
     return {name: _above(name, book, names) for name in names}
 
 
@@ -28,12 +28,12 @@ def _nearest_last(identity: str, above: Mapping[str, set[str]]) -> list[str]:
     return sorted(found, key=lambda name: (len(above[name]), name))
 
 
-def _above(identity: str, book: RuleBook, present: Iterable[str]) -> set[str]:
+def _above(identity: str, book: RuleBook, ids: Iterable[str]) -> set[str]:
     found: set[str] = set()
     todo = [identity]
     while todo:
         below = todo.pop()
-        for name in present:
+        for name in ids:
             hides = book.hides(name)
             if name not in found and name != below and (below in hides or "*" in hides):
                 found.add(name)

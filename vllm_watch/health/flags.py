@@ -52,7 +52,7 @@ def flag_pair(flag: str) -> tuple[str, str]:
 def costs_of(flags: Iterable[str], facts: Mapping[str, float]) -> tuple[str, ...]:
     """Return the cost of following flags, one sentence for each flag that has one.
 
-    `facts` are the present values: the cost depends on whether a flag goes up or down. For a value
+    `facts` are the current values: the cost depends on whether a flag goes up or down. For a value
     that is not in the log, vLLM's default is used; without one, the flag counts as lowered.
     """
     costs = (_cost(*flag_pair(flag), facts) for flag in flags)
@@ -62,14 +62,14 @@ def costs_of(flags: Iterable[str], facts: Mapping[str, float]) -> tuple[str, ...
 def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
     if name in _ANY:
         return f"--{name}: {_ANY[name]}"
-    present = facts.get(name.replace("-", "_"))
+    current = facts.get(name.replace("-", "_"))
     try:
         wanted = float(value)
     except ValueError:
         return ""
-    if present is None:
-        present = _USUAL.get(name, wanted + 1)
-    cost = (_UP if wanted > present else _DOWN).get(name)
+    if current is None:
+        current = _USUAL.get(name, wanted + 1)
+    cost = (_UP if wanted > current else _DOWN).get(name)
     return f"--{name}: {cost}" if cost else ""
 
 

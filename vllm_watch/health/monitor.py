@@ -308,8 +308,8 @@ class Monitor:
 
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
-        present = state if run is server.run else None
-        case = self.case(server, run, present, over=saved or state.name in _OVER)
+        current = state if run is server.run else None
+        case = self.case(server, run, current, over=saved or state.name in _OVER)
         return run_findings(case, state, now, trends, since)
 
     def _loop(self, server: Server, run: Run, state: ServerState) -> CrashLoop | None:

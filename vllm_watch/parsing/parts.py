@@ -198,7 +198,7 @@ class PartsReader:
                 break
             position = at + len(self._separator)
 
-    def unread(self, body: bytes) -> list[bytes]:
+    def unread_pieces(self, body: bytes) -> list[bytes]:
         """Return the pieces of a body of this format that no part reads.
 
         A number without a name belongs to the piece before it.

@@ -52,7 +52,7 @@ def event_rows_as_they_come(
     # No event may be dropped before it is reported.
     monitor = Monitor(settings, bounded=True, forgets=False)
     alerts = AlertsAsTheyCome(monitor)
-    opened: dict[int, KeptEvent] = {}
+    reported: dict[int, KeptEvent] = {}
     for item in items:
         if not isinstance(item, PathSearch):
             server = monitor.apply(item)
@@ -60,16 +60,16 @@ def event_rows_as_they_come(
                 alerts.moved(server.source, item.shift)
             continue
         monitor.judge()
-        present: dict[int, KeptEvent] = {}
+        seen: dict[int, KeptEvent] = {}
         for server in monitor.store.servers.values():
             for run in server.runs:
                 for at, kept in run.placed():
-                    present[id(kept)] = kept
-                    if id(kept) not in opened:
+                    seen[id(kept)] = kept
+                    if id(kept) not in reported:
                         yield event_row(server, run, at, kept)
                 yield from alerts.rows(server, run)
             monitor.make_room(server)
-        opened = present
+        reported = seen
         yield None
 
 

@@ -289,9 +289,9 @@ class _Liner:
         for form in (*self._formats.stats, *self._formats.companions):
             own = form.envelope.search(plain) if form.envelope else None
             if own is not None:
-                return [shown(part) for part in form.reader.unread(plain[own.end() :])]
+                return [shown(part) for part in form.reader.unread_pieces(plain[own.end() :])]
             if envelope is not None and form.fits(envelope.file, body) and form.reader.read(body):
-                return [shown(part) for part in form.reader.unread(body)]
+                return [shown(part) for part in form.reader.unread_pieces(body)]
         return []
 
 

@@ -49,16 +49,16 @@ class Narrator:
             yield from self._health(server, wall)
 
     def _events(self, server: Server, wall: float) -> Iterator[str]:
-        present = set()
+        seen = set()
         for at, kept in server.run.placed():
-            present.add(id(kept))
+            seen.add(id(kept))
             at = wall if at is None and self._fresh else at
             if id(kept) in self._reported or at is None or at < self._since:
                 continue
             text = _text(kept.event)
             cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
             yield f"{_clock(server, at)}  {cut}"
-        self._reported = present
+        self._reported = seen
 
     def _health(self, server: Server, wall: float) -> Iterator[str]:
         now = server.clock.own(wall)

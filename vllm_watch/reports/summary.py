@@ -150,7 +150,7 @@ def run_summary(
 ) -> RunSummary:
     """Return one run of a server at its own end."""
     tokens = run_tokens(run)
-    engines, together = _engines(run, tokens)
+    engines, all_engines = _engines(run, tokens)
     known = name_from_fields(server.known, run.configuration.flags())
     settings, recorded = reading.monitor.settings, recorded_summary(server, run)
     gate = settings.times.gate()
@@ -173,7 +173,7 @@ def run_summary(
         run.configuration,
         reading.monitor.batch_limit(server, run),
         engines,
-        together,
+        all_engines,
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,

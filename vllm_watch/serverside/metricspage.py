@@ -100,8 +100,8 @@ def _needed_lines(text: str) -> list[str]:
     """Return the lines that are needed: parsing the rest would take ten times as long."""
     lines = [line for line in text.splitlines() if line.startswith("vllm:")]
     names = [line.split("{", 1)[0].split(" ", 1)[0] for line in lines]
-    present = set(names)
-    needed = set(_NEEDED) - {old for old, new in _SUCCESSORS.items() if new in present}
+    written = set(names)
+    needed = set(_NEEDED) - {old for old, new in _SUCCESSORS.items() if new in written}
     return [line for line, name in zip(lines, names, strict=True) if name in needed]
 
 

@@ -76,9 +76,9 @@ class Documents:
         for one in self._all:
             yield from one.finish()
 
-    def forget(self, present: set[Identity]) -> None:
+    def forget(self, there: set[Identity]) -> None:
         """Drop the oldest documents whose files are gone, except `REMEMBERED` of them."""
-        gone = [one for one in self._all if one.identity not in present]
+        gone = [one for one in self._all if one.identity not in there]
         for one in gone[:-REMEMBERED]:
             self._all.remove(one)
 

@@ -269,9 +269,9 @@ class Finder:
         plain = [e.path for e in entries if is_rotated_name(e.path, self._log)]
         plain = [path for path in plain if not is_compressed(path)]
         self.newest = plain[-1] if plain else None
-        self._documents.forget({entry.identity for entry in entries})
-        present = {entry.identity for entry in entries}
-        for gone in [identity for identity in self._done if identity not in present]:
+        there = {entry.identity for entry in entries}
+        self._documents.forget(there)
+        for gone in [identity for identity in self._done if identity not in there]:
             del self._done[gone]
         if found and found.document:
             newer = [entry.identity for entry in entries[entries.index(found.entry) + 1 :]]

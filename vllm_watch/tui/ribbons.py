@@ -21,14 +21,14 @@ def ribbon_steps(scope: ChartScope, steps: int) -> tuple[Step, ...]:
     if steps < 1 or not scope.end > scope.start:
         return ()
     rates = _levels(scope, steps, "generation_tps")
-    loads = _sums(_levels(scope, steps, "running"), _levels(scope, steps, "waiting"))
+    requests = _sums(_levels(scope, steps, "running"), _levels(scope, steps, "waiting"))
     rests = _was_idle(scope.server, scope.engine, scope.start)
     lines = []
-    for rate, load in zip(rates, loads, strict=True):
-        if load is not None:  # an idle server writes nothing until there is work again
-            rests = not load
-        known = rate is not None or load is not None
-        lines.append((known, bool(load or (rate and rate.high)), rests))
+    for rate, number in zip(rates, requests, strict=True):
+        if number is not None:  # an idle server writes nothing until there is work again
+            rests = not number
+        known = rate is not None or number is not None
+        lines.append((known, bool(number or (rate and rate.high)), rests))
     late = LATE * (scope.end - scope.start)
     until = scope.end if scope.end - scope.known <= late else scope.known
     # The step in which a server ended shows the state before.
@@ -45,13 +45,13 @@ def _was_idle(server: Server, engine: int | None, time: float) -> bool:
     """Return whether nothing ran at a moment, by the newest line of each engine."""
     run = server.run_at(time)
     engines = run.engines if engine is None else [engine] if engine in run.series else []
-    loads = []
+    requests = []
     for number in engines:
         series = run.series[number]
         index = series.index_at(time)
         if index is not None:
-            loads += [series.value(name, index) for name in ("running", "waiting")]
-    return bool(loads) and not any(loads)
+            requests += [series.value(name, index) for name in ("running", "waiting")]
+    return bool(requests) and not any(requests)
 
 
 def _levels(scope: ChartScope, steps: int, metric: str) -> list[Level | None]:

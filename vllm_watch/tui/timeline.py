@@ -151,8 +151,8 @@ class Timeline:
         if self.first is not None:
             time = max(time, self.first)
         if self.mode == "live":
-            present = self._wall() if self.saved_end is None else self.saved_end
-            self._held, self.paused = (None, False) if time >= present else (time, True)
+            now = self._wall() if self.saved_end is None else self.saved_end
+            self._held, self.paused = (None, False) if time >= now else (time, True)
             return
         if self.end is not None:
             time = min(time, self.end)
