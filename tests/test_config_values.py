@@ -52,6 +52,10 @@ def test_an_unknown_key_is_refused_with_the_nearest(
             "health.kv_cache_high must be a ratio from 0 to 1 (0.3 is 30 %), not nan",
         ),
         (
+            "[health]\nhttp_failed = 0",
+            "health.http_failed must be a ratio above 0, up to 1 (0.3 is 30 %), not 0",
+        ),
+        (
             "[health]\nhold_samples = 2.5",
             "health.hold_samples must be a whole number, 1 or more, not 2.5",
         ),

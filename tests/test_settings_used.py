@@ -1,76 +1,82 @@
-"""Every setting of judgement, changed once: something else is found.
+"""Every setting of judgement, at its lowest or highest value: something else is found.
 
 The other settings are in test_setting_effects.py.
 """
 
 from __future__ import annotations
 
-import tomllib
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from scripts.judge import CAPTURES, READ_AT, history
-from scripts.scenarios import load_scenarios, write
+from scripts.judge import READ_AT, history
+from scripts.scenarios import Scenario, load_scenarios, write
 from tests.logs import formats
 from vllm_watch.config import Settings
 from vllm_watch.config.registry import known_settings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import News
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rules import builtin_rules
+from vllm_watch.health.rules import Rule, builtin_rules
 from vllm_watch.reports.reading import Reading, read_saved
 
-ROOT = Path(__file__).parents[1] / "vllm_watch"
-EFFECTS: dict[str, dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("setting_effects.toml").read_text(encoding="utf-8")
-)
-TABLE = "tests/setting_effects.toml"
 JUDGED = ("health", "advice", "trend")
-OUT_OF_REACH = {"at_least": 1e9, "above": 1e9, "below": -1e9, "at_most": -1e9}
+ELSEWHERE = {
+    **dict.fromkeys(
+        (
+            *("health.gpu_in_use", "health.gpu_idle", "health.gpu_memory_full"),
+            *("health.gpu_hot_celsius", "health.counter_difference"),
+        ),
+        "health/test_recorded.py::test_a_level_decides_about_its_finding",
+    ),
+    "advice.job_overhead": "health/test_calculators.py::test_settings_are_inputs",
+}
+"""The test of each setting that needs more than a log."""
+TRIED = (0, 1, 0.0, 1e-6, 1.0, 10**9, 1e9)
+"""Of these, the lowest and the highest that a setting accepts are tried."""
 
 
-def levels_of_rules() -> dict[str, list[Any]]:
-    """Return a log and a value for each setting that a rule compares.
+@cache
+def scenarios() -> dict[str, Scenario]:
+    return {one.name: one for one in load_scenarios()}
 
-    The log is a scenario that the rule must find; with the value it finds it no longer.
-    """
-    log_of_rule: dict[str, str] = {}
-    for scenario in load_scenarios():
+
+def expected_by() -> dict[str, str]:
+    """Return for each finding the first scenario in which it must be found."""
+    first: dict[str, str] = {}
+    for scenario in scenarios().values():
         for stretch in scenario.labels["stretch"]:
-            for rule in stretch.get("expect", ()):
-                log_of_rule.setdefault(rule, scenario.name)
-    return {
-        test.level: [log_of_rule[rule.id], OUT_OF_REACH[test.comparison]]
-        for rule in reversed(builtin_rules().rules)
-        for test in rule.when
-        if isinstance(test.level, str) and rule.id in log_of_rule
-    }
+            for finding in stretch.get("expect", ()):
+                first.setdefault(finding, scenario.name)
+    return first
 
 
-for level, effect in levels_of_rules().items():
-    (section,) = (one for one in JUDGED if f"{one}.{level}" in known_settings())
-    EFFECTS[section].setdefault(level, effect)
+def names_in(rule: Rule) -> Iterator[object]:
+    """Yield what a rule names: settings, and more."""
+    for value in rule:
+        for part in value if isinstance(value, tuple) else (value,):
+            yield from part if isinstance(part, tuple) else (part,)
 
 
-def test_every_setting_of_judgement_has_an_effect_that_is_checked() -> None:
-    """`elsewhere` names the test of a setting that no composed log can show."""
-    wanted = {key for key, one in known_settings().items() if one.section in JUDGED}
-    elsewhere = EFFECTS["elsewhere"]
-    shown = {key for key in wanted if key.partition(".")[2] in EFFECTS[key.partition(".")[0]]}
-    unproven = sorted(wanted - shown - set(elsewhere))
-    assert unproven == [], (
-        f"give each a line in {TABLE}: a log, and a value that changes its findings"
-    )
-    assert set(elsewhere) <= wanted - shown, f"not needed in [elsewhere] of {TABLE}"
-    for key, place in elsewhere.items():
-        file, _, name = place.partition("::")
-        text = (Path(__file__).parent / file).read_text(encoding="utf-8")
-        body = text.partition(f"def {name}(")[2].partition("\ndef ")[0]
-        decorators = text.partition(f"def {name}(")[0].rpartition("\n\n\n")[2]
-        assert key.partition(".")[2] in decorators + body, f"{place} does not name {key}"
+def likely_logs(setting: str) -> list[str]:
+    """Return all scenarios, the likely ones first.
+
+    Likely are those of rules that name the setting, those with words of its name in theirs, and
+    one of each finding.
+    """
+    first = expected_by()
+    named = [
+        first[rule.id]
+        for rule in builtin_rules().rules
+        if rule.id in first and setting in names_in(rule)
+    ]
+    words = set(setting.split("_"))
+    alike = sorted(scenarios(), key=lambda name: -len(words.intersection(name.split("-"))))
+    return list(dict.fromkeys([*named, *alike[:10], *first.values(), *scenarios()]))
 
 
 def said(reading: Reading, read_news: list[News], settings: Settings) -> list[object]:
@@ -90,35 +96,57 @@ def said(reading: Reading, read_news: list[News], settings: Settings) -> list[ob
     return words
 
 
-@pytest.fixture(name="read", scope="module")
-def made_read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Read each log of the table once; return what judges it by settings."""
-    place = tmp_path_factory.mktemp("logs")
-    scenarios = {one.name: one for one in load_scenarios()}
-    judges: dict[str, Any] = {}
-    for name in {log for section in JUDGED for log, _ in EFFECTS[section].values()}:
-        if name in scenarios:
-            path = write(scenarios[name], place, scenarios[name].seeds[0])
-        else:
-            (path,) = (CAPTURES / name).glob("*.log")
-        read_news: list[News] = []
+@cache
+def judge_of(name: str) -> tuple[Callable[[Settings], list[object]], list[object]]:
+    """Read a scenario once; return what judges it by settings, and what is usually found."""
+    scenario, read_news = scenarios()[name], list[News]()
+    with TemporaryDirectory() as folder:
+        path = write(scenario, Path(folder), scenario.seeds[0])
         reading = read_saved(
             [str(path)], formats(), Settings(), passed=read_news.append, wall=lambda: READ_AT
         )
-        judges[name] = partial(said, reading, read_news)
-    return judges
+    judge = partial(said, reading, read_news)
+    return judge, judge(Settings())
 
 
-@pytest.mark.parametrize("section", JUDGED)
-def test_every_setting_of_judgement_changes_what_is_found(
-    section: str, read: dict[str, Any]
-) -> None:
-    usual = {name: judge(Settings()) for name, judge in read.items()}
-    idle = []
-    for key, (name, value) in EFFECTS[section].items():
-        settings = Settings()
-        changed: Any = replace(getattr(settings, section), **{key: value})
-        changed_settings: Any = replace(settings, **{section: changed})
-        if read[name](changed_settings) == usual[name]:
-            idle.append(key)
-    assert idle == [], f"with these settings the same is found: other logs or values in {TABLE}"
+def extremes(key: str) -> list[Settings]:
+    """Return the settings with the lowest and the highest value of one of them."""
+    kind, settings = known_settings()[key].kind, Settings()
+    section, _, name = key.partition(".")
+    usual = getattr(settings, section)
+    accepted: list[Any] = []
+    for value in TRIED:
+        try:
+            accepted.append(kind.accept(value))
+        except ValueError:
+            continue
+    changed: list[Any] = [replace(usual, **{name: pick(accepted)}) for pick in (min, max)]
+    return [replace(settings, **{section: one}) for one in changed if one != usual]
+
+
+PROVEN = sorted(
+    key for key, one in known_settings().items() if one.section in JUDGED and key not in ELSEWHERE
+)
+
+
+@pytest.mark.parametrize("key", PROVEN)
+def test_a_setting_of_judgement_changes_what_is_found(key: str) -> None:
+    others = extremes(key)
+    for name in likely_logs(key.partition(".")[2]):
+        judge, usual = judge_of(name)
+        if any(judge(other) != usual for other in others):
+            return
+    pytest.fail(
+        "with its lowest and its highest value the same is found in all of"
+        " fixtures/judgement/scenarios: add a scenario in which it decides"
+    )
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_setting_that_needs_more_than_a_log_has_a_test(key: str) -> None:
+    assert key in known_settings()
+    file, _, name = ELSEWHERE[key].partition("::")
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+    body = text.partition(f"def {name}(")[2].partition("\ndef ")[0]
+    decorators = text.partition(f"def {name}(")[0].rpartition("\n\n\n")[2]
+    assert key.partition(".")[2] in decorators + body, f"{ELSEWHERE[key]} does not name {key}"

@@ -89,6 +89,13 @@ def _check_ratio(value: object) -> float:
     return number
 
 
+def _check_share(value: object) -> float:
+    number = _check_ratio(value)
+    if number == 0:
+        raise ValueError
+    return number
+
+
 def _check_positive(value: object) -> float:
     number = _check_number(value)
     if number <= 0:
@@ -231,6 +238,7 @@ def _check_address(value: object) -> str:
 
 
 RATIO = Kind("a ratio from 0 to 1 (0.3 is 30 %)", _check_ratio, float)
+SHARE = Kind("a ratio above 0, up to 1 (0.3 is 30 %)", _check_share, float)
 POSITIVE = Kind("a number above 0", _check_positive, float)
 FLAG = Kind("true or false", _check_flag, _parse_flag)
 TEXT = Kind("a text in quotes", _check_text, str)
@@ -268,6 +276,11 @@ def _setting(default: _T, kind: Kind) -> _T:
 def ratio(default: float) -> float:
     """A field for a share: 0 … 1."""
     return _setting(default, RATIO)
+
+
+def share(default: float) -> float:
+    """A field for a share by which something is divided: above 0, up to 1."""
+    return _setting(default, SHARE)
 
 
 def positive(default: float) -> float:

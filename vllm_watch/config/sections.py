@@ -17,6 +17,7 @@ from vllm_watch.config.kinds import (
     optional_zone,
     positive,
     ratio,
+    share,
 )
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TYPE_CHECKING, Literal, get_args
@@ -172,13 +173,13 @@ class HealthSettings:
 
     http_seconds: float = positive(300.0)
     """Window in seconds over which answers with errors are counted."""
-    http_failed: float = ratio(0.02)
+    http_failed: float = share(0.02)
     """Share (0 to 1) of answers with status 500 and above from which there is a warning."""
     http_failed_critical: float = ratio(0.10)
     """Share (0 to 1) of answers with status 500 and above from which the alert is critical."""
     http_failed_least: int = count(5)
     """Fewest answers with status 500 and above for a warning."""
-    http_refused: float = ratio(0.20)
+    http_refused: float = share(0.20)
     """Share (0 to 1) of answers with status 400 to 499 from which there is a warning."""
     http_refused_least: int = count(20)
     """Fewest answers with status 400 to 499 for a warning."""
@@ -222,7 +223,7 @@ class AdviceSettings:
     """Rise (0 to 1) of KV usage per running request from which no larger batch is advised."""
     kv_growth_seconds: float = positive(180.0)
     """Seconds over which that rise is measured."""
-    seen_capacity_kv: float = ratio(0.80)
+    seen_capacity_kv: float = share(0.80)
     """The observed capacity is how many requests would fill the KV cache to this usage (0 to 1)."""
     seen_capacity_seconds: float = positive(60.0)
     """Seconds of newest samples; the observed capacity is the median over them."""
