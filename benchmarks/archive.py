@@ -30,9 +30,9 @@ _STAMP = re.compile(rb"(?<=[A-Z] )\d\d-\d\d(?= \d\d:\d\d:\d\d )")
 _FIRST_DAY = date(2026, 1, 5)
 
 
-def make_logs(folder: Path, count: int, seed: int = SEED) -> None:
+def make_logs(folder: Path, count: int) -> None:
     """Write `count` logs with their companions: captures on other days, under other ports."""
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     captures = sorted(path for path in CAPTURES.glob("*/*.log"))
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):

@@ -55,7 +55,7 @@ class Fault:
     """The first second at which it is well again."""
 
 
-def faults_of(number: int, seconds: int, every: int = FAULT_EVERY) -> list[Fault]:
+def faults_of(number: int, seconds: int, every: int) -> list[Fault]:
     """Return the faults of a server: one after another of `KINDS`, with healthy hours between."""
     random_ = random.Random(number)
     found = []

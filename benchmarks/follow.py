@@ -147,7 +147,7 @@ def experiment(
     lines: int,
     rate: int,
     every: int,
-    manners: tuple[str, ...] = ORDER,
+    manners: tuple[str, ...],
     patience: float = PATIENCE,
 ) -> Outcome:
     """Run it in `folder`: `files` writers of `lines` lines each, `rate` a second.

@@ -87,9 +87,9 @@ def judged(read: list[News]) -> float:
     return timed(monitor.judge)[0]
 
 
-def live(read: list[News], engines: int, lines: int = 2_000) -> float:
+def live(read: list[News], engines: int) -> float:
     """Return the seconds per sample of judging if each round of news has one line."""
-    samples = [s for block in read if isinstance(block, Block) for s in samples_in(block)][:lines]
+    samples = [s for block in read if isinstance(block, Block) for s in samples_in(block)][:2_000]
     monitor, spent = Monitor(Settings(), bounded=True), 0.0
     for start in range(0, len(samples), engines):
         monitor.apply(Block("a.log", tuple(samples[start : start + engines])))

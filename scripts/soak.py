@@ -78,10 +78,10 @@ Step = tuple[int, str, int]
 """Which log, which action, and the seed for its random parts."""
 
 
-def steps_of(seed: int, weights: dict[str, int] = WEIGHTS) -> list[Step]:
+def steps_of(seed: int) -> list[Step]:
     """Return the actions of one history."""
     rng = random.Random(seed)
-    names = rng.choices(list(weights), list(weights.values()), k=STEPS)
+    names = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS)
     return [(rng.randrange(FILES), name, rng.randrange(1 << 32)) for name in names]
 
 
@@ -169,21 +169,17 @@ def soak(
     figures: Figures,
     *,
     until: float = float("inf"),
-    block: int = 37,
-    weights: dict[str, int] = WEIGHTS,
 ) -> list[str]:
     """Play histories until the seeds or the time are at their end; return what was wrong."""
     found: list[str] = []
-    usual, chunks.BLOCK = chunks.BLOCK, block  # so that reads end anywhere
+    usual, chunks.BLOCK = chunks.BLOCK, 37  # so that reads end anywhere
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     try:
         for seed in seeds:
             if time.monotonic() > until:
                 break
-            if wrong := history(seed, steps_of(seed, weights), folder, figures):
-                found.append(
-                    shortest(seed, steps_of(seed, weights), folder) if len(found) < 10 else wrong
-                )
+            if wrong := history(seed, steps_of(seed), folder, figures):
+                found.append(shortest(seed, steps_of(seed), folder) if len(found) < 10 else wrong)
     finally:
         chunks.BLOCK = usual
         shutil.rmtree(folder, ignore_errors=True)

@@ -147,7 +147,7 @@ def test_a_broken_file_of_the_user_is_one_line(
 @pytest.mark.parametrize("path", LOGS, ids=[f"{p.parent.name}{p.suffix}" for p in LOGS])
 def test_every_line_of_the_captures_is_accounted_for(path: Path) -> None:
     raw = path.read_bytes()
-    check = check_file(str(path), formats(), twin=path.suffix == ".err", tz=None)
+    check = check_file(str(path), formats(), twin=path.suffix == ".err", tz=None, words=())
     assert check.trouble is None
     assert check.lines == len(raw.splitlines(keepends=False)) or check.lines == raw.count(b"\n")
     assert sum(check.classes[name] for name in CLASSES) == check.lines
@@ -166,7 +166,7 @@ def test_every_line_of_the_captures_is_accounted_for(path: Path) -> None:
 def test_the_check_agrees_with_what_is_read(capture: str) -> None:
     path = log_of(capture)
     records = records_in(read(path).read_once(), twins=False)
-    check = check_file(str(path), formats(), twin=False, tz=None)
+    check = check_file(str(path), formats(), twin=False, tz=None, words=())
     assert check.classes["stats"] == sum(isinstance(record, Sample) for record in records)
     assert not any(isinstance(record, Amendment) for record in records)
     kinds = [record.kind for record in records if hasattr(record, "kind")]

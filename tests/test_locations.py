@@ -13,21 +13,16 @@ from vllm_watch import locations
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_configuration_is_in_the_xdg_folder() -> None:
-    environ = {"XDG_CONFIG_HOME": "/etc/mine", "HOME": "/home/me"}
-    assert locations.config_file(environ) == "/etc/mine/vllm-watch/config.toml"
-    assert locations.user_formats_folder(environ) == Path("/etc/mine/vllm-watch/parsers")
+def test_the_configuration_is_in_the_xdg_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/etc/mine")
+    assert locations.config_file(os.environ) == "/etc/mine/vllm-watch/config.toml"
+    assert locations.user_formats_folder() == Path("/etc/mine/vllm-watch/parsers")
 
 
 @pytest.mark.parametrize("environ", [{}, {"XDG_CONFIG_HOME": ""}, {"XDG_CONFIG_HOME": "rel/x"}])
 def test_without_a_usable_xdg_folder_it_is_at_home(environ: dict[str, str]) -> None:
     environ = {"HOME": "/home/me"} | environ
     assert locations.config_file(environ) == "/home/me/.config/vllm-watch/config.toml"
-
-
-def test_the_process_environment_is_the_default() -> None:
-    expected = Path(os.environ["XDG_CONFIG_HOME"]) / "vllm-watch" / "config.toml"
-    assert locations.config_file() == str(expected)
 
 
 def test_a_checkout_reads_its_data_from_its_folder() -> None:

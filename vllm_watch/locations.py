@@ -26,28 +26,24 @@ _PACKAGE = os.path.dirname(os.path.realpath(__file__))
 _OWN = "vllm-watch"
 
 
-def config_file(environ: Mapping[str, str] | None = None) -> str:
-    """The default settings file; it may not exist.
-
-    Args:
-        environ: The environment variables; the process's own if not given.
-    """
+def config_file(environ: Mapping[str, str]) -> str:
+    """The default settings file, by the environment variables; it may not exist."""
     return os.path.join(_config_folder(environ), "config.toml")
 
 
-def cache_folder(environ: Mapping[str, str] | None = None) -> str:
+def cache_folder() -> str:
     """The folder of files that can be made again at any time; it may not exist."""
-    return _folder(environ, "XDG_CACHE_HOME", ".cache")
+    return _folder(os.environ, "XDG_CACHE_HOME", ".cache")
 
 
-def state_folder(environ: Mapping[str, str] | None = None) -> str:
+def state_folder() -> str:
     """The folder of choices made on the screen; it may not exist."""
-    return _folder(environ, "XDG_STATE_HOME", os.path.join(".local", "state"))
+    return _folder(os.environ, "XDG_STATE_HOME", os.path.join(".local", "state"))
 
 
-def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:
+def user_formats_folder() -> Path:
     """The folder of the user's own log formats, read after the built-in ones; it may not exist."""
-    return _path(os.path.join(_config_folder(environ), "parsers"))
+    return _path(_own_formats())
 
 
 def builtin_formats_folder() -> Path:
@@ -62,13 +58,12 @@ def captures_folder() -> Path:
 
 def format_files() -> list[str]:
     """The files of all log formats: the built-in ones, then the user's own."""
-    own = os.path.join(_config_folder(), "parsers")
-    return _tables(_data_folder("parsers", "parsers")) + _tables(own)
+    return _tables(_data_folder("parsers", "parsers")) + _tables(_own_formats())
 
 
 def rule_files() -> list[str]:
     """The user's own rule files."""
-    return _tables(os.path.join(_config_folder(), "rules"))
+    return _tables(os.path.join(_config_folder(os.environ), "rules"))
 
 
 def _tables(folder: str) -> list[str]:
@@ -85,12 +80,15 @@ def _path(name: str) -> Path:
     return Path(name)
 
 
-def _config_folder(environ: Mapping[str, str] | None = None) -> str:
+def _own_formats() -> str:
+    return os.path.join(_config_folder(os.environ), "parsers")
+
+
+def _config_folder(environ: Mapping[str, str]) -> str:
     return _folder(environ, "XDG_CONFIG_HOME", ".config")
 
 
-def _folder(environ: Mapping[str, str] | None, variable: str, in_home: str) -> str:
-    environ = os.environ if environ is None else environ
+def _folder(environ: Mapping[str, str], variable: str, in_home: str) -> str:
     base = environ.get(variable, "")
     if not os.path.isabs(base):  # The XDG specification: ignore relative ones, and an empty one.
         base = os.path.join(environ.get("HOME") or _home(), in_home)

@@ -44,12 +44,12 @@ REQUESTS = Requests(2.0, {"200": 1}, 0)
     ],
 )
 def test_a_restart_in_the_same_file_is_a_new_run(records: list[Record], runs: list[int]) -> None:
-    counter = RunCounter()
+    counter = RunCounter(0)
     assert [counter.feed(record) for record in records] == runs
 
 
 def test_a_launcher_that_starts_itself_anew_is_one_run_but_only_once() -> None:
     config = Event("config", 3.0, "Using max model len 4096", {"max_model_len": 4096})
-    counter = RunCounter()
+    counter = RunCounter(0)
     records = [banner(), ARGS, config, banner(), ARGS, config, banner(), ARGS]
     assert [counter.feed(record) for record in records] == [0, 0, 0, 0, 0, 0, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_broken_override_is_one_line_with_file_key_and_fix(
 
 
 def own_rules(text: str, name: str = "own.toml") -> Path:
-    folder = Path(config_file()).parent / "rules"
+    folder = Path(config_file(os.environ)).parent / "rules"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text, encoding="utf-8")
     return folder / name

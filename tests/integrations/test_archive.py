@@ -285,5 +285,5 @@ def test_dask_gives_the_same(logs: Path, tmp_path: Path, capsys: Output) -> None
 @pytest.mark.usefixtures("patient")
 def test_a_worker_of_dask_that_dies_is_reported() -> None:
     with cluster(processes=True) as address:
-        (done,) = in_dask(dies, [LogSet("/x_8001.log")], {"address": address})
+        (done,) = in_dask(dies, [LogSet("/x_8001.log")], {"address": address}, print)
     assert done.trouble.startswith("/x_8001.log: KilledWorker")

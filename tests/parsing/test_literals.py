@@ -24,7 +24,7 @@ def by_hand(block: bytes) -> list[int]:
 
 @given(st.lists(PIECES, max_size=60).map(b"".join))
 def test_the_first_place_of_each_literal_in_each_line_is_found(block: bytes) -> None:
-    assert Literals(WORDS, reach=4).positions(block) == by_hand(block)
+    assert Literals(WORDS, (), reach=4).positions(block) == by_hand(block)
 
 
 @given(st.lists(PIECES, max_size=60).map(b"".join))
@@ -45,5 +45,5 @@ def test_little_of_an_endless_line_is_searched(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(literals, "LONG", 100)
     block = b"Killed\n" + b"x" * 50 + b" Killed" + b"x" * 200 + b"\nKilled\n"
 
-    assert Literals(WORDS, reach=4).positions(block) == [265, 0]
+    assert Literals(WORDS, (), reach=4).positions(block) == [265, 0]
     assert Literals(WORDS, WORDS[:1], reach=4).positions(block) == [265, 58, 0]

@@ -35,7 +35,7 @@ def test_lines_without_a_stamp_are_reported_if_the_log_began_with_the_server(
 
 def test_a_queue_that_something_else_explains_is_not_over(tmp_path: Path) -> None:
     """28 wait while the KV cache is at 70 %, then it is at 99 %: the cache is the reason."""
-    narrator = Narrator(Settings(), START)
+    narrator = Narrator(Settings(), START, fresh=False)
     start = begun(START) + ready(START + 10)
     queue = busy(START + 60, running=8, waiting=28, kv=70.0)
     first = told(tmp_path, narrator, start + queue, START + 61)
@@ -50,7 +50,7 @@ def test_a_queue_that_something_else_explains_is_not_over(tmp_path: Path) -> Non
 
 def test_a_queue_is_told_of_as_its_cause(tmp_path: Path) -> None:
     """28 wait at 70 % of a KV cache that a flag has made 131 times smaller."""
-    narrator = Narrator(Settings(), START)
+    narrator = Narrator(Settings(), START, fresh=False)
     start = begun(START) + line(START + 5, "kv.py:1", OVERRIDE) + ready(START + 10)
     queue = busy(START + 60, running=8, waiting=28, kv=70.0)
     first = told(tmp_path, narrator, start + queue, START + 61)

@@ -31,7 +31,7 @@ from vllm_watch.serverside.commandline import log_name, server_command, with_fla
 )
 def test_model_port_and_log(words: str, model: str | None, port: int, log: str) -> None:
     command = server_command(words.split())
-    assert (command.model, command.port, log_name(command)) == (model, port, log)
+    assert (command.model, command.port, log_name(command, None)) == (model, port, log)
 
 
 def test_a_name_replaces_the_model() -> None:

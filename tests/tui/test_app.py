@@ -352,9 +352,9 @@ def test_what_was_read_before_a_failure_reaches_the_screen() -> None:
         posted.append(message)
         return True
 
-    broken, stop = Broken([str(KILLED)], formats()), threading.Event()
+    broken, stop, framed = Broken([str(KILLED)], formats()), threading.Event(), threading.Event()
     with pytest.raises(RuntimeError):
-        run_feed(broken, post, lambda: 0, stop, live=False, framed=threading.Event())
+        run_feed(broken, post, lambda: 0, stop, live=False, framed=framed, common_start=False)
     read_batches = [
         item for message in posted if isinstance(message, NewsRead) for item in message.items
     ]
@@ -384,9 +384,8 @@ def test_the_past_of_a_large_log_is_read_after_the_first_frame() -> None:
 
     ingest, stop = Staged([str(KILLED)], formats()), threading.Event()
     arguments = (ingest, post, lambda: 0, stop)
-    reading = threading.Thread(
-        target=run_feed, args=arguments, kwargs={"live": True, "framed": framed}
-    )
+    options = {"live": True, "framed": framed, "common_start": False}
+    reading = threading.Thread(target=run_feed, args=arguments, kwargs=options)
     reading.start()
     assert looked.wait(30)
     (first,) = posted

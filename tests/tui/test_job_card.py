@@ -17,7 +17,9 @@ def card(clock: str, targets: Targets, *, over: bool = False) -> dict[str, tuple
     time = at(clock)
     trend = monitor.trends(server, server.run).slow_down(server.run, time)[0]
     return dict(
-        card_facts(server, time, UTC, JobWatch(targets), trend, ended=time if over else None)
+        card_facts(
+            server, time, UTC, JobWatch(targets), trend, ended=time if over else None, figures=()
+        )
     )
 
 
@@ -63,7 +65,10 @@ def test_the_trend_is_on_the_card_as_soon_as_there_is_a_verdict() -> None:
 def test_a_replay_shows_the_capacity_from_its_line_on() -> None:
     """The log names the size of the KV cache at 08:53:34, the flags at 08:52:30."""
     (server,) = monitor_of("h100_optimised").store.servers.values()
-    before, after = (dict(card_facts(server, at(t), UTC)) for t in ("08:53:33", "08:53:34"))
+    before, after = (
+        dict(card_facts(server, at(time), UTC, None, None, ended=None, figures=()))
+        for time in ("08:53:33", "08:53:34")
+    )
     assert "CAPACITY" not in before
     assert after["CAPACITY"][0] == "672,032 KV cache tokens"
     assert "max_num_seqs 512" in before["CONFIG"]

@@ -23,7 +23,7 @@ def server() -> Server:
 
 def card(hour: int, minute: int, second: int) -> dict[str, tuple[str, ...]]:
     time = datetime(2026, 11, 25, hour, minute, second, tzinfo=UTC).timestamp()
-    return dict(card_facts(server(), time, UTC))
+    return dict(card_facts(server(), time, UTC, None, None, ended=None, figures=()))
 
 
 def test_the_newest_latencies_and_gpus_are_on_the_card() -> None:

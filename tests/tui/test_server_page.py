@@ -171,7 +171,7 @@ def test_an_engine_apart_from_the_others_stands_out(tmp_path: Path, number: int,
     log = tmp_path / "many.log"
     log.write_text("\n".join(engines(number, odd=5)) + "\n")
     data = data_of(monitor_from(read(log).read_once()), "09:05:50")
-    lines = [line.plain for line in overtime_part(data).lines(120, PALETTE)][3:-1]
+    lines = [line.plain for line in overtime_part(data, 0).lines(120, PALETTE)][3:-1]
     assert len(lines) == rows
     assert [line[:6].strip() for line in lines if "▲ 2.0× the others" in line] in (["005"], ["004"])
     assert sum("▲" in line for line in lines) == 1
@@ -179,7 +179,7 @@ def test_an_engine_apart_from_the_others_stands_out(tmp_path: Path, number: int,
 
 def test_without_colours_a_strip_is_as_high_as_its_value(killed: Monitor) -> None:
     palette = {**roles_of(DAY_THEME), "shading": "mono"}
-    strip = overtime_part(data_of(killed, "08:51:35")).lines(120, palette)[3].plain
+    strip = overtime_part(data_of(killed, "08:51:35"), 0).lines(120, palette)[3].plain
     assert "█" in strip, "98 % and more"
     assert "▃" in strip or "▄" in strip, "the 35 to 43 % before"
 

@@ -157,11 +157,11 @@ def test_zoom_goes_through_the_windows_to_everything() -> None:
     for _ in range(6):
         start, end = timeline.window()
         widths.append(end - start)
-        timeline.zoom(1)
+        timeline.zoom(1, None)
     assert widths == [660, 900, 3600, 21600, 600, 600]
     widths = []
     for _ in range(7):
-        timeline.zoom(-1)
+        timeline.zoom(-1, None)
         start, end = timeline.window()
         widths.append(end - start)
     assert widths == [21600, 3600, 900, 300, 120, 60, 60]

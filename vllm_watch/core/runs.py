@@ -24,7 +24,7 @@ class RunCounter:
     repetition does not begin a new run.
     """
 
-    def __init__(self, run: int = 0) -> None:
+    def __init__(self, run: int) -> None:
         """Start before the first line of run number `run`."""
         self.run = run
         self._seen: set[str] = set()

@@ -45,7 +45,7 @@ def alert_finding(
     case: Case,
     span: AlertSpan,
     time: float,
-    others: Iterable[AlertSpan] = (),
+    others: Iterable[AlertSpan],
     *,
     advised: float | None = None,
     counted: bool = True,

@@ -20,9 +20,9 @@ def findings_at(
     case: Case,
     state: ServerState,
     time: float,
-    trends: Iterable[Finding] = (),
+    trends: Iterable[Finding],
     *,
-    worded: bool = True,
+    worded: bool,
 ) -> tuple[Finding, ...]:
     """Return the problems of a run at `time`, the verdict first (`explaining.rank`).
 

@@ -44,7 +44,7 @@ from vllm_watch.health.findings import findings_at
 from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import Plan, Planner
-from vllm_watch.health.rules import RuleBook, known_rules
+from vllm_watch.health.rules import known_rules
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.statefindings import PASSING
 from vllm_watch.health.trends import Trends
@@ -78,12 +78,11 @@ class Monitor:
     def __init__(
         self,
         settings: Settings,
-        book: RuleBook | None = None,
         *,
         bounded: bool = False,
         forgets: bool = True,
     ) -> None:
-        """Judge with `settings` and the rules of `book` (the built-in ones).
+        """Judge with `settings` and the built-in rules and the user's own.
 
         `bounded` is for programs that run for weeks: older samples are thinned (docs/memory.md).
         Commands that read logs once keep everything, so that their figures are exact. Without
@@ -95,12 +94,9 @@ class Monitor:
         self.recent = HealthCache(self)
         """The present health, for callers that ask every second."""
         self.settings = settings
-        self.notes: tuple[str, ...] = ()
-        """One line for each of the user's rule files that was refused."""
-        if book is None:
-            book, self.notes = known_rules()
-        self._book = book
-        self._planner = Planner(book)
+        # The notes are one line for each of the user's rule files that was refused.
+        self._book, self.notes = known_rules()
+        self._planner = Planner(self._book)
         self._judges: dict[tuple[str, Stage], dict[int, Judgement]] = {}
         """The judgements of each server by the number of the run."""
         self._fresh: dict[tuple[str, Stage], Server] = {}

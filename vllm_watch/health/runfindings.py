@@ -46,8 +46,8 @@ def run_findings(
     case: Case,
     state: ServerState,
     time: float,
-    trends: Iterable[Finding] = (),
-    since: float = -math.inf,
+    trends: Iterable[Finding],
+    since: float,
 ) -> tuple[Finding, ...]:
     """Return every finding of a run up to `time` that lasted after `since`: the worst first.
 

@@ -122,7 +122,7 @@ def in_dask(
     work: Work,
     logs: Sequence[LogSet],
     address: dict[str, str],
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None],
 ) -> Iterator[Archived]:
     """Yield the result for each log, using a Dask cluster that sees the same files.
 

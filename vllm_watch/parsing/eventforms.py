@@ -65,7 +65,7 @@ class EventForm(NamedTuple):
         return fields
 
 
-def event_form(table: Mapping[str, object], where: str, *, checked: bool = False) -> EventForm:
+def event_form(table: Mapping[str, object], where: str, *, checked: bool) -> EventForm:
     """Compile one `[[event]]` table of a format file.
 
     A table that was `checked` before is compiled only when it is needed.

@@ -12,7 +12,7 @@ class Literals:
     """Literals searched in the blocks of a log."""
 
     def __init__(
-        self, literals: Collection[bytes], anywhere: Collection[bytes] = (), *, reach: int
+        self, literals: Collection[bytes], anywhere: Collection[bytes], *, reach: int
     ) -> None:
         """Search for `literals` and those that may be `anywhere` in a line.
 

@@ -116,7 +116,7 @@ class FileCheck:
 
 
 def check_file(
-    path: str, formats: Formats, *, twin: bool, tz: tzinfo | None, words: Sequence[str] = ()
+    path: str, formats: Formats, *, twin: bool, tz: tzinfo | None, words: Sequence[str]
 ) -> FileCheck:
     """Read a file, or the output of a command given by its words, line by line."""
     check = FileCheck(path, twin)

@@ -24,7 +24,7 @@ _STAMP = 1.0
 class Narrator:
     """Reports the events of one server from a moment on, each once."""
 
-    def __init__(self, settings: Settings, since: float, *, fresh: bool = False) -> None:
+    def __init__(self, settings: Settings, since: float, *, fresh: bool) -> None:
         """Report events from `since` on (epoch seconds); a `fresh` log has no earlier ones.
 
         A server may die before its log is read first, with lines that have no stamp.

@@ -53,15 +53,15 @@ def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
     return None, "the log has no line `non-default args`, which lists the given flags"
 
 
-def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> str:
-    """Return the command as one line of shell, with `flags` instead of the given ones.
+def start_line(given: GivenFlags, flags: Mapping[str, object]) -> str:
+    """Return the command as one line of shell, with these flags instead of the given ones.
 
     A secret becomes an environment variable: the shell refuses to start without it.
     """
     words = ["vllm", "serve"]
     if given.model is not None:
         words.append(_quoted(given.model))
-    for name, value in (given.flags if flags is None else flags).items():
+    for name, value in flags.items():
         words += _words(name, value)
     return " ".join(words)
 

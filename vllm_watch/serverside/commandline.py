@@ -60,7 +60,7 @@ def server_command(words: Sequence[str]) -> ServerCommand:
     )
 
 
-def log_name(command: ServerCommand, name: str | None = None) -> str:
+def log_name(command: ServerCommand, name: str | None) -> str:
     """Return the name of a server's log: `vllm_{model with / as _}_port{port}_realtime.log`.
 
     `name` replaces the model where it is given.

@@ -57,7 +57,7 @@ class Recorder:
         say: Callable[[str], None],
         *,
         page: PageSource | None,
-        url: str = "",
+        url: str,
         gpus: GpuSource | None,
         clocks: Clocks | None = None,
     ) -> None:

@@ -23,12 +23,9 @@ _OCTAL = lazy(r"\\([0-7]{3})")
 class FileSystems:
     """Answers by folder, from the system's table of mounts."""
 
-    def __init__(
-        self, table: Callable[[], str] | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, table: Callable[[], str] | None = None) -> None:
         """Read the table of mounts from `table`, by default the system's own."""
         self._table = table or _system_table
-        self._clock = clock
         self._read_at: float | None = None
         self._mounts: list[tuple[str, str]] = []
         self._kinds: dict[str, str] = {}
@@ -55,7 +52,7 @@ class FileSystems:
 
     def _refresh(self) -> None:
         """Read the table of mounts, unless it is fresh."""
-        now = self._clock()
+        now = time.monotonic()
         if self._read_at is None or now - self._read_at > FRESH_SECONDS:
             self._read_at, self._mounts, self._kinds = now, _parsed(self._table()), {}
             self._reopened = any(kind in REOPENED for _, kind in self._mounts)

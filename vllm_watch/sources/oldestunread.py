@@ -106,7 +106,7 @@ class Finder:
         clock: Callable[[], float],
         held: Callable[[], list[HeldFile]],
         *,
-        patient: bool = True,
+        patient: bool,
     ) -> None:
         """Search for bytes that are not in `documents`; `held` files are already open.
 

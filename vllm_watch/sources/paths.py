@@ -240,7 +240,7 @@ def _log_there(log: str, packed: str, known: Iterable[str]) -> str | None:
     return None
 
 
-def log_of_twin(path: str, known: Iterable[str] = ()) -> str:
+def log_of_twin(path: str, known: Iterable[str]) -> str:
     """Return the log that a companion belongs to, the path itself if it is not one."""
     plain, packed = _unpacked(path)
     for ending in _TWIN_ENDINGS:

@@ -42,11 +42,11 @@ def card_facts(
     server: Server,
     time: float,
     tz: tzinfo,
-    job: JobWatch | None = None,
-    trend: SlowDown | None = None,
+    job: JobWatch | None,
+    trend: SlowDown | None,
     *,
-    ended: float | None = None,
-    figures: Facts = (),
+    ended: float | None,
+    figures: Facts,
 ) -> Facts:
     """Return the card of a server as of `time`; facts missing from the log are left out.
 

@@ -31,7 +31,7 @@ def run_feed(
     *,
     live: bool,
     framed: threading.Event,
-    common_start: bool = False,
+    common_start: bool,
 ) -> None:
     """Read until `stop` is set (live) or all is read (replay), posting messages.
 

@@ -197,7 +197,7 @@ class Timeline:
         self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + step))]
         self._anchor = (self._wall(), at)
 
-    def zoom(self, step: int, shown: float | None = None) -> None:
+    def zoom(self, step: int, shown: float | None) -> None:
         """Show less (−1) or more (+1) time in the charts than the `shown` seconds.
 
         By default these are the window's; a chart of a young server shows less than that.

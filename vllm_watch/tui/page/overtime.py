@@ -60,7 +60,7 @@ class Strip:
     """Its label: its number, or for the only engine what is shown."""
 
 
-def overtime_part(data: PageData, spare: int = 0) -> Part:
+def overtime_part(data: PageData, spare: int) -> Part:
     """Return the ribbon, the engines below it and their common clock.
 
     The ribbon uses `spare` rows, which are otherwise empty.

@@ -83,7 +83,7 @@ LEFT = 3
 """Cells for the cursor and the shape."""
 
 
-def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
+def columns_for(width: int, rows: Sequence[Row]) -> list[Column]:
     """Return the columns for a width; the ribbon takes the remaining cells.
 
     A model that all servers share is shown once, in the head. Names that differ have priority over
