@@ -49,13 +49,13 @@ priority over those before it: default, file, environment (`VLLM_WATCH_SECTION_N
 FINDINGS_TEXT = """\
 Names in `code` are [settings](settings.md). Other names are signals: metrics of the stats line, or
 values that are listed [below](#signals). A *sample* is a stats line. An alert ends after
-`clear_samples` samples in a row for which *is over when* is true; an alert about one engine's stats
-lines also at once when nothing runs and nothing waits there. If a line lacks a value that a rule
-compares, the rule cannot fire there; for the end of its alert the test counts as true. Values in
-{braces} are filled in from the log. *Advises*: what is shown if no flag can be computed; otherwise
-a flag with its new value is shown. *Explains*: findings whose reason is this one; they are listed
-only under it. *Source*: where the range comes from; guides and *GPU figures* are explained in
-[How a server is judged](health.md#sources)."""
+`clear_samples` samples in a row for which *is over when* is true. An alert about one engine's stats
+lines also ends at once when that engine has nothing running and nothing waiting. If a line lacks a
+value that a rule compares, the rule cannot fire there; for the end of its alert the test counts as
+true. Values in {braces} are filled in from the log. *Advises*: what is shown if no flag can be
+computed; otherwise a flag with its new value is shown. *Explains*: findings whose reason is this
+one; they are listed only under it. *Source*: where the range comes from; guides and *GPU figures*
+are explained in [How a server is judged](health.md#sources)."""
 TRENDS_TEXT = """\
 ## Trends
 
