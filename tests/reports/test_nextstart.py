@@ -112,7 +112,7 @@ def test_an_offline_run_has_no_line() -> None:
     start = next_start("s", "l", run, [finding("a", "--enable-prefix-caching")], offline=True)
     lines = list(next_start_text([start], 100))
     assert all(text.startswith("#") for text in lines)
-    assert "give these flags to the class LLM" in " ".join(lines)
+    assert "the class LLM takes flags as arguments, such as # max_num_seqs=64" in " ".join(lines)
     assert "# --enable-prefix-caching: not given, off in effect → given" in lines
 
 

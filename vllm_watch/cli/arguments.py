@@ -138,7 +138,7 @@ def _join_commands(arguments: Arguments) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         name = twice.partition(":")[2]
-        raise CommandError(f"--command {name}=…: two commands of this name; give each its own")
+        raise CommandError(f"--command {name}=…: two commands of this name; give each another")
     arguments.paths = [*arguments.paths, *arguments.log_commands]
     if not arguments.paths and not getattr(arguments, "installed_vllm", None):
         command = "formats check" if arguments.command == "formats" else arguments.command

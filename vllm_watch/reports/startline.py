@@ -20,7 +20,7 @@ _AS_JSON = frozenset({"allowed_origins", "allowed_methods", "allowed_headers"})
 _REPEATED = frozenset({"middleware"})
 """Flags that are given once for each value."""
 
-OFFLINE = "the run is offline: give these flags to the class LLM as arguments, with _, without --"
+OFFLINE = "the run is offline; the class LLM takes flags as arguments, such as max_num_seqs=64"
 """Why there is no line if no server was started."""
 
 

@@ -279,7 +279,8 @@ def _warnings(server: Server, run: Run) -> list[str]:
         if kept.event.kind == "server_up" and kept.event.fields.get("address")
     }
     if len(names) > 1:
-        found.append(f"different servers wrote to this file: {', '.join(names)}; give each its own")
+        several = ", ".join(names)
+        found.append(f"different servers wrote to this file: {several}; give each its own file")
     elif len(addresses) > 1:
         found.append(
             f"servers at {', '.join(sorted(addresses))} wrote to this file at the same time: "

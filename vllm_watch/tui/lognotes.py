@@ -67,7 +67,7 @@ def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:
     if server.run.doubled:
         yield (
             f"{server.source}: {server.run.doubled} API servers write lines for one engine; "
-            "each line counts only its own requests"
+            "each counts only its own requests"
         )
     if server.lines > _LINES and not server.records:
-        yield f"{server.source}: {NO_LINE} in {server.lines:,} lines; is it a log?"
+        yield f"{server.source}: {NO_LINE} in {server.lines:,} lines; is it a vLLM log?"
