@@ -284,7 +284,7 @@ def alert_title(case: Case, span: AlertSpan, others: Sequence[AlertSpan], time: 
     """
     raised = raised_to(span, time, [one for one in others if one.fired <= time]) is not None
     texts = case.alerts.alert_texts
-    key = ("title", span.rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
+    key = ("title", span.rule.id, span.engine, time, span.times, raised, len(case.alerts.startup))
     if key not in texts:
         sampled = span.rule.scope in SAMPLED_SCOPES
         words = span_words(case, span, begun_at(span, others, time) if sampled else time)
@@ -301,7 +301,7 @@ def _severity(span: AlertSpan, others: Iterable[AlertSpan], time: float) -> Seve
 def over_words(case: Case, span: AlertSpan, others: Iterable[AlertSpan]) -> tuple[str, bool]:
     """Return the text for an alert that has ended, and whether that is good; cached."""
     texts, goes_on = case.alerts.alert_texts, _going_on(span, others)
-    known = len(case.alerts.steps)
+    known = len(case.alerts.startup)
     key = ("over", span.rule.id, span.engine, span.fired, span.until, goes_on, known)
     if key not in texts:
         text, good = _over(case, span, goes_on)

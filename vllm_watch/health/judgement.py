@@ -12,24 +12,23 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
 
-from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.evaluators import are_few, few_rows
+from vllm_watch.health.factsteps import FactSteps
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.rewind import FACTS, MOST_ROWS, EngineRules, History, ServerRules, columns_of
 from vllm_watch.health.serversignals import Row, row_of
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, RuleWatch
-from vllm_watch.health.startupfacts import startup_facts
 
 if TYPE_CHECKING:
     from vllm_watch.health.finding import Finding
@@ -40,14 +39,6 @@ _Parts = Sequence[tuple[int, Series, int]]
 """Engines, their samples, and the index of the first one to judge."""
 _Stepped = Mapping[int, list[Row]]
 """The rows of engines that were judged one by one just now."""
-
-
-class Step(NamedTuple):
-    """Facts of the start-up, from a moment on."""
-
-    time: float
-    stamped: bool
-    facts: Values
 
 
 class Judgement:
@@ -61,9 +52,7 @@ class Judgement:
         """The names of server and model that selected the plan."""
         self.limit: int | None = None
         self.rests = False
-        self.steps: list[Step] = [
-            Step(-math.inf, False, startup_facts(ServerConfiguration(), None))
-        ]
+        self.startup = FactSteps()
         self.revision = 0
         """Grows with every change of the judgement."""
         self.certain_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
@@ -72,7 +61,6 @@ class Judgement:
         """Texts of alerts at the moment they fired or ended (`alertfindings.py`)."""
         self.heads: tuple[object, tuple[Finding, ...]] = (None, ())
         """The newest findings without texts, and what they depend on (`findings.py`)."""
-        self._lines_read = -1
         self._engines: dict[int, History[EngineRules]] = {}
         self._server: History[ServerRules] = History(ServerRules(plan))
         self.recorded: RecordedSignals | None = None
@@ -90,11 +78,7 @@ class Judgement:
     @property
     def facts(self) -> Values:
         """Facts that the start-up has given up to now, as numbers."""
-        return self.steps[-1].facts
-
-    def facts_at(self, time: float) -> Values:
-        """Return the start-up facts known at a moment."""
-        return next(step.facts for step in reversed(self.steps) if step.time <= time)
+        return self.startup.newest
 
     # --- what was found -----------------------------------------------------------------------
 
@@ -146,14 +130,15 @@ class Judgement:
             for (scope, _), watch in self._recorded.items():
                 watch.use(plan.recorded[scope], plan.settings.health)
             self._begin_again()
-        self.named, self.limit, self._lines_read = named, limit, -1
+        self.named, self.limit = named, limit
+        self.startup.forget()
 
     def shift(self, seconds: float) -> None:
         """Judge again after the zone changed and all times were shifted."""
         for watch in self._recorded.values():
             watch.shift(seconds)
         self._begin_again(seconds)
-        self._lines_read = -1
+        self.startup.forget()
 
     def _begin_again(self, moved: float = 0.0) -> None:
         """Judge all samples again after a shift of times; keep alerts from thinned samples."""
@@ -163,7 +148,7 @@ class Judgement:
             series[engine].unjudged = series[engine].thinned
             state = history.state.restarted(self.plan, series[engine], moved)
             self._engines[engine] = History(state)
-        at = {step.time for step in self.steps}
+        at = {step.time for step in self.startup.steps}
         self._server = History(self._server.state.restarted(self.plan, series.values(), moved, at))
         self._replaced()
 
@@ -214,9 +199,7 @@ class Judgement:
         """Judge the samples and start-up facts that are new or changed."""
         series = self.run.series
         news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one.times)}
-        changed = math.inf
-        if self._lines_read != len(self.run.configuration_lines):
-            changed = self._read_configuration()
+        changed = self.startup.read(self.run, self.named[1], self.limit)
         if not news and changed == math.inf:
             return False
         self.rests = False
@@ -229,36 +212,6 @@ class Judgement:
         for engine in news:
             series[engine].unjudged = len(series[engine].times)
         return True
-
-    def _read_configuration(self) -> float:
-        """Process the configuration lines; return the time from which they differ, or infinity."""
-        self._lines_read = len(self.run.configuration_lines)
-        builder = ConfigurationBuilder()
-        before, steps = self.steps, [Step(-math.inf, False, self._facts(ServerConfiguration()))]
-        for line in self.run.configuration_lines:
-            facts = self._facts(builder.take(line.event))
-            if facts != steps[-1].facts:
-                steps.append(Step(line.time, line.stamped, facts))
-        self.steps = steps
-        for old, new in zip(before, steps, strict=False):
-            if old != new:
-                return min(old.time, new.time)
-        rest = [*before[len(steps) :], *steps[len(before) :]]
-        return rest[0].time if rest else math.inf
-
-    def _facts(self, known: ServerConfiguration) -> Values:
-        return startup_facts(known, self.named[1], self.limit)
-
-    def _pieces(self, times: Sequence[float], start: int) -> list[tuple[int, int, Values]]:
-        """Return slices of rows from `start` on, each with the start-up facts known by then."""
-        if start < len(times) <= start + MOST_ROWS and times[start] >= self.steps[-1].time:
-            return [(start, len(times), self.facts)]
-        ends = [bisect_left(times, step.time) for step in self.steps[1:]]
-        return [
-            (first, min(end, first + MOST_ROWS), step.facts)
-            for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True)
-            for first in range(max(begin, start), end, MOST_ROWS)
-        ]
 
     def record(self, scope: str, number: int, time: float, signals: Values) -> None:
         """Judge a row recorded beside the log: of an engine, or of a GPU."""
@@ -298,7 +251,7 @@ class Judgement:
         state = history.state
         changes = state.watch.changes
         start = max(series.thinned, state.row - offset)
-        for first, stop, facts in self._pieces(series.times, start):
+        for first, stop, facts in self.startup.pieces(series.times, start, MOST_ROWS):
             history.save()
             if are_few(stop - first):
                 for index in range(first, stop):
@@ -365,13 +318,14 @@ class Judgement:
 
     def _take_facts(self, state: ServerRules, time: float) -> Values:
         """Apply the start-up facts up to a moment; return those known then."""
-        while state.steps_taken < len(self.steps) and self.steps[state.steps_taken].time <= time:
-            step = self.steps[state.steps_taken]
+        steps = self.startup.steps
+        while state.steps_taken < len(steps) and steps[state.steps_taken].time <= time:
+            step = steps[state.steps_taken]
             state.steps_taken += 1
             if step.stamped:
                 state.alerts.take_facts(step.time, step.facts)
                 state.newest = max(state.newest, (step.time, FACTS))
-        return self.steps[max(0, state.steps_taken - 1)].facts
+        return steps[max(0, state.steps_taken - 1)].facts
 
     def _step_server(self, state: ServerRules, parts: _Parts, stepped: _Stepped) -> None:
         rows: list[Row] = []
@@ -380,7 +334,7 @@ class Judgement:
             if len(known) != len(places):
                 known = [row_of(one.times[at], engine, one.row(at)) for at in places]
             rows += known
-        facts = self.facts if state.steps_taken == len(self.steps) else None
+        facts = self.facts if state.steps_taken == len(self.startup) else None
         for row in sorted(rows, key=itemgetter(0, 1)):
             state.alerts.step(row, self._take_facts(state, row.time) if facts is None else facts)
 
@@ -391,7 +345,7 @@ class Judgement:
 
         rows = rows_of([(engine, *columns_of(one, at, len(one))) for engine, one, at in parts])
         times = rows.times
-        steps = self.steps[state.steps_taken :]
+        steps = self.startup.steps[state.steps_taken :]
         ends = np.searchsorted(times, [step.time for step in steps], "left").tolist()
         for begin, end in zip([0, *ends], [*ends, len(times)], strict=True):
             if begin < end:

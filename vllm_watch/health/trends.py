@@ -170,7 +170,7 @@ class Trends:
         apart = window and trend.first_minutes and window[0].time > trend.first_end
         last = minutes_of(window) if apart else None
         values = series.row(index)
-        return trend.figures(last, values, self._judgement.facts_at(series.times[index]))
+        return trend.figures(last, values, self._judgement.startup.at(series.times[index]))
 
 
 def _window(

@@ -224,7 +224,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
     for run in server.runs:
         until = now if run.newest_stamp is None else min(now, run.newest_stamp)
         judgement = monitor.alerts(server, run)
-        spans, key = judgement.spans(), (name, limit, len(judgement.steps))
+        spans, key = judgement.spans(), (name, limit, len(judgement.startup))
         known = run.memo.get("alert lines")
         if known is not None and known[0] == key and isinstance(known[1], _Lines):
             kept = known[1]
