@@ -152,7 +152,7 @@ def test_the_screen_starts_without_what_its_first_frame_does_not_show() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     screens = {name for name in loaded if name.startswith("vllm_watch.tui.screens.")}
-    known = ("dashboard", "firstframe", "openers", "timekeys")
+    known = ("dashboard", "fields", "firstframe", "openers", "timekeys")
     assert screens == {f"vllm_watch.tui.screens.{name}" for name in known}
     assert "json" not in loaded
 

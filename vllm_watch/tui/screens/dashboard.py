@@ -11,7 +11,6 @@ from textual.app import ComposeResult, SystemCommand
 from textual.containers import Container, Horizontal, Vertical
 from textual.geometry import Size
 from textual.theme import Theme
-from textual.widgets import Input
 
 from vllm_watch.actions.silences import Silences
 from vllm_watch.core.dataclass import replace
@@ -26,6 +25,7 @@ from vllm_watch.tui.commands import key_commands, server_commands, time_commands
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.layout import Layout, layout_for
 from vllm_watch.tui.rows import Row
+from vllm_watch.tui.screens.fields import Fields
 from vllm_watch.tui.screens.firstframe import FirstFrame
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
@@ -47,14 +47,9 @@ from vllm_watch.tui.widgets.startuppane import StartupPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 PANES = ("findings", "events", "card")
-FIELDS = {
-    "filter": "filter: part of a name or a state; enter keeps, esc shows all",
-    "goto": "go to: 14:05, -10m, 2026-11-23 09:05; esc leaves",
-}
-"""Fields above the keys, made when they are asked for first."""
 
 
-class Dashboard(TimeKeys, Openers, FirstFrame):
+class Dashboard(TimeKeys, Openers, Fields, FirstFrame):
     """Shows the view of one moment; keys move the moment and the cursor."""
 
     AUTO_FOCUS = ""  # `_arrange` gives the focus to the top part that is shown
@@ -276,29 +271,19 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
 
     @on(Fleet.RowChosen)
     def _choose(self, message: Fleet.RowChosen) -> None:
-        self._set(source=message.row.source, engine=message.row.engine, chosen=True)
+        self._go_to_row(message.row)
 
     @on(Fleet.RowToggled)
     def _toggle(self, message: Fleet.RowToggled) -> None:
         self._opened ^= {message.source}
         self._set(source=message.source, engine=None, chosen=True)
 
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, message: Input.Changed) -> None:
-        self._set(filter=message.value)
+    def filter_by(self, text: str) -> None:
+        """Show the servers with this text in their name or state."""
+        self._set(filter=text)
 
-    @on(Input.Submitted)
-    def _typed(self, message: Input.Submitted) -> None:
-        name = str(message.input.id)
-        trouble = self.go_to(message.value) if name == "goto" else ""
-        if trouble:
-            self.notify(trouble, severity="warning", timeout=5, markup=False)
-            return
-        self._leave(name)
-
-    def _leave(self, field: str) -> None:
-        """Remove a field from the screen."""
-        self.query(f"#{field}").set(display=False)
+    def focus_top(self) -> None:
+        """Give the keys back to the top part."""
         self._top().focus()
 
     def _set(self, **changes: object) -> None:
@@ -365,29 +350,12 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
         self._set(order=order)
         self.notify(f"servers: {ORDERS[order]}", timeout=3, markup=False)
 
-    def action_filter(self) -> None:
-        """Ask for a part of a server's name or state."""
-        self._ask("filter")
-
-    def action_go_to(self) -> None:
-        """Ask for a time to show."""
-        self._ask("goto").value = ""
-
-    def _ask(self, name: str) -> Input:
-        """Show a field and return it."""
-        if not self.query(f"#{name}"):
-            self.mount(Input(placeholder=FIELDS[name], id=name), before="#keys")
-        field = self.query_one(f"#{name}", Input)
-        field.display = True
-        field.focus()
-        return field
-
     def action_clear_filter(self) -> None:
         """Leave the findings, the time field or the cursor; else show all servers again."""
         if self._full:
             self.action_findings()
-        elif any(field.display for field in self.query("#goto")):
-            self._leave("goto")
+        elif self.is_open("goto"):
+            self.leave("goto")
         elif self._timeline.marked is not None:
             self._timeline.unmark()
             self.draw()
@@ -395,6 +363,5 @@ class Dashboard(TimeKeys, Openers, FirstFrame):
             self._timeline.cursor = None
             self.draw()
         else:
-            for field in self.query("#filter").results(Input):
-                field.value = ""
-            self._leave("filter")
+            self.clear("filter")
+            self.leave("filter")
