@@ -13,7 +13,7 @@ import numpy  # noqa: F401 # its presence decides how columns are computed
 import pytest
 
 from vllm_watch.core import arithmetic
-from vllm_watch.core.arithmetic import above, added_up, elementwise, without_gaps
+from vllm_watch.core.arithmetic import above, added_up, elementwise, missing_as_zero
 
 
 def numbers(seed: int) -> array[float]:
@@ -24,13 +24,13 @@ def numbers(seed: int) -> array[float]:
 
 
 def test_long_columns_are_computed_as_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other, plain = numbers(1), numbers(2), without_gaps(numbers(3))
+    one, other, plain = numbers(1), numbers(2), missing_as_zero(numbers(3))
     found = [elementwise(operation, one, other) for operation in (add, mul, sub)]
-    found += [without_gaps(one), added_up(plain)]
+    found += [missing_as_zero(one), added_up(plain)]
     where = above(one, 5e5)
     monkeypatch.setitem(sys.modules, "numpy", None)
     expected = [elementwise(operation, one, other) for operation in (add, mul, sub)]
-    expected += [without_gaps(one), added_up(plain)]
+    expected += [missing_as_zero(one), added_up(plain)]
     assert [column.tobytes() for column in found] == [column.tobytes() for column in expected]
     assert where == above(one, 5e5) == [at for at, value in enumerate(one) if value > 5e5]
     assert math.isnan(found[0][1])

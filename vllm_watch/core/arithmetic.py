@@ -59,7 +59,7 @@ def added_up(column: array[float]) -> array[float]:
     return array("d", np.cumsum(np.frombuffer(column)).tobytes())
 
 
-def without_gaps(column: array[float]) -> array[float]:
+def missing_as_zero(column: array[float]) -> array[float]:
     """Return a column with 0 for missing values."""
     if (np := _numpy(column)) is None:
         return array("d", [0.0 if value != value else value for value in column])

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
-from vllm_watch.core.arithmetic import without_gaps
+from vllm_watch.core.arithmetic import missing_as_zero
 
 
 class Columns:
@@ -58,7 +58,7 @@ class Columns:
     def zero_filled(self, name: str, start: int = 0) -> array[float]:
         """Return the values of the rows from `start` on, 0 where one is missing."""
         column = self.columns.get(name, array("d", [0.0]) * len(self))
-        return without_gaps(column[start:])
+        return missing_as_zero(column[start:])
 
     def row(self, index: int) -> dict[str, float]:
         """Return the values that a row has."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import OVER, ServerState
 
 _NUMBERS = lazy(r"0x[0-9a-f]+|\d+")
 
@@ -48,7 +48,7 @@ class CrashLoop:
         quiet = self.last.time + window
         if state.name == "dead":
             return float("inf")
-        if state.name in ("stopped", "finished", "ended"):
+        if state.name in OVER:
             return state.since if state.since is not None else now
         if ready is not None and not any(death.was_up for death in self.deaths):
             return ready

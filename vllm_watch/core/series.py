@@ -339,9 +339,9 @@ def _finite(column: array[float]) -> array[float]:
 
 def median_distance(times: Sequence[float]) -> float:
     """Return the median distance of neighbours in seconds, 10 without one that can be a cadence."""
-    gaps = sorted(later - sooner for sooner, later in pairwise(times))
-    gaps = [gap for gap in gaps if gap > 0]
-    median = gaps[len(gaps) // 2] if gaps else DEFAULT_CADENCE
+    distances = sorted(later - sooner for sooner, later in pairwise(times))
+    distances = [each for each in distances if each > 0]
+    median = distances[len(distances) // 2] if distances else DEFAULT_CADENCE
     return median if median <= LONGEST_CADENCE else DEFAULT_CADENCE
 
 
