@@ -81,7 +81,7 @@ def test_the_first_error_is_the_one_with_the_reason(tmp_path: Path) -> None:
     """The log has "EngineCore encountered a fatal error" above it, and advice of CUDA below it."""
     words, errors = ending_of("illegal-instruction", tmp_path)
     assert words[0] == "AcceleratorError: CUDA error: an illegal instruction was encountered"
-    assert errors == ("torch.AcceleratorError: CUDA error: an illegal instruction was encountered",)
+    assert errors == ("AcceleratorError: CUDA error: an illegal instruction was encountered",)
 
 
 def test_a_log_that_only_says_that_there_is_a_reason_is_quoted(tmp_path: Path) -> None:
@@ -105,17 +105,19 @@ def test_an_error_without_words_is_not_quoted() -> None:
         (  # seven minutes before, a request had an error
             "an-error-of-a-request-is-not-the-reason",
             (
-                "torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2.00 GiB. GPU 0 has a"
+                "OutOfMemoryError: HIP out of memory. Tried to allocate 2.00 GiB. GPU 0 has a"
                 " total capacity of 63.98 GiB of which 1.10 GiB is free.",
             ),
         ),
         (  # the API server only lost its engine
             "engine-before-api-server",
-            ("torch.AcceleratorError: CUDA error: misaligned address",),
+            ("AcceleratorError: CUDA error: misaligned address",),
         ),
         (  # `1 validation error for ModelConfig` says nothing
             "pydantic-in-the-err-twin",
             (
+                "Value error, Total number of attention heads (32) must be divisible by tensor"
+                " parallel size (3).",
                 "Value error, Total number of attention heads (32) must be divisible by tensor"
                 " parallel size (3). [type=value_error, input_value=ArgsKwargs((), {'model_co..."
                 "ansfer_config': None}), input_type=ArgsKwargs]",

@@ -34,6 +34,11 @@ _MIDDLE = lazy(r"\s{2,}\S")
 """A line from the middle of a traceback whose beginning the log lacks."""
 _CARRIES = lazy(r"(?:\w+\.)*RayTaskError\((?P<inner>\w+)\)|.*failed in the TorchScript interpreter")
 """An error that carries another one, which is written after it."""
+_GIVEN = lazy(r"input_value=([^,\]\s]{1,40}), input_type=")
+_LEVEL = lazy(r"(?:ERROR|CRITICAL):\s+")
+"""What uvicorn writes before its own errors."""
+BAD_FLAGS = "bad flags"
+"""Cause if a field of the configuration has a value that it cannot have."""
 _NONE: Mapping[str, FieldValue] = {}
 _FURTHER = 12
 """Lines after an exception in which the rest of its message is searched."""
@@ -194,7 +199,9 @@ def is_headline(error: str) -> bool:
 
 
 def without_module(error: str) -> str:
-    """Return an exception without the path of its module; other texts as they are."""
+    """Return an exception without the path of its module, other errors without their level."""
+    level = _LEVEL.match(error)
+    error = error[level.end() :] if level else error
     found = _EXCEPTION.match(error)
     # `serve.sh: line 27: …` names a file, not a module.
     return found[1] if found and found[1][0].isupper() else error
@@ -210,5 +217,7 @@ def _validation(
             return said, line.fields
         if bracket:
             name = message[place - 1].text.strip() if place else ""
-            return (f"{name}: {said}" if name else said), line.fields
+            given = _GIVEN.search(line.text)
+            said = f"{said}, not {given[1]}" if given else said
+            return (f"{name}: {said}" if name else said), {"cause": BAD_FLAGS, **line.fields}
     return text, fields

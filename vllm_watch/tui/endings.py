@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.core.evidence import REASON_SECONDS
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.reasons import SHOWN_ERRORS, is_headline, traceback_errors
+from vllm_watch.core.reasons import SHOWN_ERRORS, is_headline, traceback_errors, without_module
 from vllm_watch.core.run import KeptEvent, Run
 from vllm_watch.core.startup import working_at
 from vllm_watch.core.states import FAILED, ServerState
@@ -35,7 +35,7 @@ def by_time(errors: list[tuple[float | None, KeptEvent]]) -> list[tuple[float | 
 
 
 def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
-    """Return the first error lines of a dead or ended server's log, as they are written.
+    """Return the first errors of a dead or ended server's log, without the paths of modules.
 
     Of a traceback it is the line with the error. Lines that only say that there was an error count
     if there are no others. With the traceback of an engine, those of API servers only follow from
@@ -55,8 +55,8 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
         error = next(traceback_errors(lines), 0)  # without a traceback the first line is the error
         below = error > 0 and kept.event.kind != "traceback"
         told = below or "vague" not in kept.event.fields
-        told = told and not is_headline(lines[error])
-        (clear if told else vague)[lines[error]] = None
+        said = state.why if is_headline(lines[error]) else lines[error].strip()
+        (clear if told else vague)[without_module(said)] = None
     return tuple(filter(None, clear or vague))[:MOST_ERRORS]
 
 
