@@ -207,8 +207,10 @@ def settings_page() -> Iterator[str]:
     yield from ("# Settings", "", MADE, "")
     yield from (SETTINGS_TEXT, "")
     for section, kind in SECTIONS.items():
-        about = (kind.__doc__ or "").partition(": ")[2].partition("\n")[0]
+        about, _, more = (kind.__doc__ or "").partition(": ")[2].partition("\n")
         yield from (f"## [{section}]", "", f"{about[:1].upper()}{about[1:]}", "")
+        if more.strip():
+            yield from (cell(more), "")
         settings = (s for s in known_settings().values() if s.section == section)
         yield from table(("setting", "default", "what it does"), map(_setting, settings))
     yield from (SERVERS_TEXT, "")

@@ -11,8 +11,8 @@ class KeySettings:
     """[keys]: which keys do what on the screen; several keys are separated by commas.
 
     Keys are written as they look (`x`, `+`) or by their names (`space`, `ctrl+p`, `shift+left`,
-    `f5`, `comma`). `back` and `quit` are keys of the dashboard:
-    on a page, `escape` and `q` always close it. They and `ctrl+c` cannot be changed there.
+    `f5`, `comma`). `back` and `quit` are keys of the dashboard: a page always closes with `escape`
+    or `q`.
     """
 
     pause: str = keys("space", "pause or resume the screen")
