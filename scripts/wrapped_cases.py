@@ -60,7 +60,10 @@ MORE_WRAPPERS: dict[str, Wrapper] = {
 
 
 def wrapped(text: str, name: str, now: float) -> str:
-    """Return a log with a wrapper before each of its lines; one without a time has the last's."""
+    """Return a log with a wrapper before each of its lines; one without a time has the last's.
+
+    Without any time in it, all lines have `now`, when the log was written last.
+    """
     before = {**WRAPPERS, **MORE_WRAPPERS}[name]
     lines = text.split("\n")
     last = lines.pop()
@@ -143,7 +146,7 @@ def differences(case: Case, wrappers: Iterable[str]) -> Iterator[str]:
     for home, bare, plain in asked_bare(case, now):
         right = not wrong(expect, plain)
         for name in wrappers:
-            files = {file: (wrapped(text, name, now), at) for file, (text, at) in bare.items()}
+            files = {file: (wrapped(text, name, at), at) for file, (text, at) in bare.items()}
             got = ask(case, files, home / name.replace(" ", "_"))
             before, after = figures(plain), figures(got)
             told = [f"{k}: {before[k]!r} → {after[k]!r}" for k in before if before[k] != after[k]]

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.fuzz import samples_of_formats
 from tests.parsing.scanning import scanner
-from vllm_watch.parsing.zonefinder import outer_stamp
+from vllm_watch.parsing.zonefinder import stamp_pair
 
 SHORT = 100_000
 MEGABYTE = 1_000_000
@@ -46,12 +46,17 @@ PIECES = {
     "access": b'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 200 OK',
     "access, cut": b'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.',
     "access, no end": b'INFO:     1.2.3.4:5 - "GET /' + b"x" * 6_000 + b" HTTP/1.",
+    "access, failed": b'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 500 Error',
+    "access, failed, dated": b'09:00:00 INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 500 E\n',
     "protocols": b" HTTP/1.1",
     "bars": b"\rCapturing CUDA graphs (FULL):  50%|#####     | 3/6 [00:00<00:00, 27.35it/s]",
     "bars without return": b"Capturing CUDA graphs ",
     "shards": b"checkpoint shards: ",
     "sglang": b"[2026-05-12 08:01:39 TP0] Decode batch. #",
     "sglang, rewritten": b"\r[2026-05-12 08:01:39 TP0] Decode batch. #running-req: 12, ",
+    "killed, dated": b"2026-05-12T08:01:39Z Killed\n",
+    "some lines dated": b"INFO 11-23 09:00:00 [x.py:1] y\n2026-05-12T08:01:39Z Killed\n",
+    "dates": b"2026-05-12T08:01:39Z ",
     "breaks": b"\n",
     "short lines": b"Killed\n",
     "short tracebacks": b"Traceback (most recent call last):\n  x\n",
@@ -127,7 +132,7 @@ def test_the_zone_of_a_line_of_many_stamps_is_searched_in_linear_time() -> None:
         for size in (SHORT, 4 * SHORT):
             piece = of_size(stamp, size)
             began = time.process_time()
-            assert outer_stamp(piece) is None
+            assert stamp_pair(piece) is None
             taken.append(time.process_time() - began)
         if taken[1] < 8 * max(taken[0], NOTHING):
             return

@@ -125,3 +125,41 @@ def test_a_logger_s_own_date_gives_the_year_but_no_zone() -> None:
     assert clock is not None
     assert clock.zone.assumed
     assert clock.year == 2024
+
+
+@pytest.mark.parametrize(
+    ("prefix", "zone"),
+    [
+        (b"2024-07-01T10:00:00.331095044Z ", 2),
+        (b"vllm-1  | 2024-07-01T10:00:00.331095044Z ", 2),
+        (b"2024-07-01T14:00:00+04:00 stderr F ", 2),
+        (b"Mon 2024-07-01 10:00:00 UTC gpu-host vllm[87]: ", 2),
+        (b"2024-07-01T10:00:00+0000 gpu-host vllm[87]: ", 2),
+        (b"<14>1 2024-07-01T10:00:00.331Z gpu-host vllm 87 - - ", 2),
+        (b"INFO 2024-07-01T10:00:00.331Z [resource.labels.containerName: vllm] ", 2),
+        (b"2024-07-01 12:00:00.123 | ", None),
+        (b"[2024/07/01 12:00:00] ", None),
+        (b"2024-07-01 12:00:00.604 [Info] (Process) ", None),
+        (b"0|vllm     | 2024-07-01T12:00:00: ", None),
+        (b"2024-07-01 12:00:00,604 CEST ", None),
+    ],
+)
+def test_the_year_comes_from_the_wrapper(prefix: bytes, zone: float | None) -> None:
+    modified = datetime(2026, 9, 1, tzinfo=UTC).timestamp()  # of a copy
+    log = prefix + LINE % b"12:00:00"
+    for head, tail in ((log, log), (log, b"progress\r" * 10), (LINE % b"11:59:59", log)):
+        clock = clock_for(head, tail, modified, modified + 9e6, None, None)
+        assert clock is not None
+        assert clock.year == 2024
+        assert clock.zone.assumed == (zone is None)
+        offset = timedelta(hours=zone or 0.0)
+        noon = datetime(2024, 7, 1, 12, tzinfo=timezone(offset)).timestamp()
+        assert clock.resolve(b"07-01 12:00:00") == noon
+
+
+def test_a_prefix_without_a_year_gives_none() -> None:
+    modified = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+    log = b"Jul  1 12:00:00 gpu-host vllm[87]: " + LINE % b"12:00:00"
+    clock = clock_for(log, log, modified, modified + 9e6, None, None)
+    assert clock is not None
+    assert clock.year == 2026

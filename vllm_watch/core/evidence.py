@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.keptevents import KeptEvent
 from vllm_watch.core.reasons import (
     DEADLY,
     DEATHS,
@@ -18,7 +19,7 @@ from vllm_watch.core.reasons import (
     reason_of,
 )
 from vllm_watch.core.records import Event
-from vllm_watch.core.run import KeptEvent, Run
+from vllm_watch.core.run import Run
 
 STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if no stamped line follows within this time."""
@@ -221,7 +222,7 @@ def _weigh_traceback(
     for at, kept in placed:
         if kept.event.kind != "traceback":
             continue
-        followed = run.newest_stamp is not None and run.newest_stamp > at
+        followed = run.newest_own is not None and run.newest_own > at
         if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
             found.death = at
             return
@@ -248,7 +249,7 @@ def _weigh_last_error(found: Evidence, run: Run, placed: list[tuple[float, KeptE
     The line that says so (`EngineCore failed to start.`) may be missing: excerpts are short.
     """
     errors = [(at, kept) for at, kept in placed if kept.event.kind in ERRORS]
-    if not errors or (run.newest_stamp is not None and run.newest_stamp > errors[-1][0]):
+    if not errors or (run.newest_own is not None and run.newest_own > errors[-1][0]):
         return
     at, kept = errors[-1]
     if not kept.event.process.lower().startswith("apiserver") and has_exception(kept):
@@ -297,7 +298,7 @@ def _weigh_offline(
     if kinds & _SERVED or run.first_request is not None:
         return
     bar = run.prompts
-    at = None if bar is None else bar.arrived or bar.newest_stamp
+    at = None if bar is None else bar.event.written or bar.arrived or bar.newest_stamp
     left = left_offline(kinds)
     if bar is not None and (at is None or at <= now):
         done, total = bar.event.fields.get("done"), bar.event.fields.get("total")

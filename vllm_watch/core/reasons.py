@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.keptevents import KeptEvent
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import TRACEBACK, FieldValue
-from vllm_watch.core.run import KeptEvent
 
 DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is over."""

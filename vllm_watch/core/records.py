@@ -71,6 +71,15 @@ class Event:
     """The process that wrote an error, empty where the line does not name it."""
     after: float | None = None
     """Epoch seconds of the newest stamp before a line without one, in its own file."""
+    written: float | None = None
+    """Epoch seconds at which a line without a stamp was written, if the wrapper before it (docker,
+    the journal …) says so."""
+
+    def moved(self, seconds: float) -> Event:
+        """Return it with all its times moved later by `seconds`."""
+        times = {name: getattr(self, name) for name in ("time", "after", "written")}
+        known = {name: at + seconds for name, at in times.items() if at is not None}
+        return replace(self, **known) if known else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +286,8 @@ def moved(item: Item, seconds: float) -> Item:
     if isinstance(item, Sample):
         since = None if item.since is None else item.since + seconds
         return replace(item, time=item.time + seconds, since=since)
-    if isinstance(item, Event) and item.after is not None:
-        item = replace(item, after=item.after + seconds)
+    if isinstance(item, Event):
+        return item.moved(seconds)
     return item if item.time is None else replace(item, time=item.time + seconds)
 
 

@@ -15,6 +15,7 @@ from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, Se
 from vllm_watch.core.countstart import CountStart
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
+from vllm_watch.core.keptevents import ConfigurationLine, KeptEvent
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series
@@ -40,36 +41,15 @@ HTTP_ERRORS = "http_errors"
 """Kind of the event for a burst of requests answered with an error."""
 _FORGETTABLE = frozenset({"error", "spike", "refused", HTTP_ERRORS})
 
-
-@dataclass(slots=True)
-class KeptEvent:
-    """An event that a run keeps."""
-
-    event: Event
-    arrived: float | None
-    """Wall clock of its arrival, if it came while we watched."""
-    newest_stamp: float | None
-    """Newest stamp of the run when the event was read: the best estimate if it has no stamp."""
-    lines: list[str] = field(default_factory=list)
-    """Further lines of the same message: a traceback."""
-
-    @property
-    def size(self) -> int:
-        """Characters of text."""
-        return len(self.event.text) + sum(map(len, self.lines))
-
-
-class ConfigurationLine(NamedTuple):
-    """A line that showed the configuration."""
-
-    time: float
-    """Its time: its stamp, else the newest one read before it; −∞ before any."""
-    event: Event
-
-    @property
-    def stamped(self) -> bool:
-        """Whether the time is its own stamp."""
-        return self.event.time is not None
+_TIMES = (
+    "began",
+    "first_stamp",
+    "newest_stamp",
+    "newest_own",
+    "newest_arrival",
+    "first_request",
+)
+"""Times of a run, moved when the zone changes."""
 
 
 class WorkStretch(NamedTuple):
@@ -107,6 +87,9 @@ class Run:
     """The first stamp in file order; it stays if the clock goes back later."""
     first_stamp: float | None = None
     newest_stamp: float | None = None
+    """Of any line, also by a wrapper's stamp …"""
+    newest_own: float | None = None
+    """… and of lines with vLLM's own stamp."""
     newest_arrival: float | None = None
     """When any line of this run arrived last, while we watch."""
     first_request: float | None = None
@@ -203,6 +186,8 @@ class Run:
             event = eager(event)
         if event.time is not None:
             self.stamp(event.time)
+        elif event.written is not None:
+            self.wrote(event.written)
         if self.count_start.take(event):
             return
         begun = self._newest_of(own=True) if event.continues else None
@@ -214,7 +199,8 @@ class Run:
         self._keep(event, arrived)
         if event.kind in CONFIG_KINDS:
             self.configuration = self.configuration_builder.take(event)
-            at = self.newest_stamp if event.time is None else event.time
+            known = (event.time, event.written, self.newest_own)
+            at = next((time for time in known if time is not None), None)
             line = ConfigurationLine(-math.inf if at is None else at, event)
             lines = self.configuration_lines
             lines.insert(bisect_right(lines, line.time, key=lambda one: one.time), line)
@@ -236,6 +222,8 @@ class Run:
         errors = {status: n for status, n in requests.served.items() if status >= "400" and n}
         if errors:
             self._add_http_errors(requests, errors, arrived)
+            if requests.time is not None and self.newest_stamp is not None:
+                self.wrote(requests.time)
         self.served.update(requests.served)
         self.traffic.add(requests.served, requests.time, arrived)
         self.polls += requests.polls
@@ -259,6 +247,13 @@ class Run:
             self.began = time
         if self.first_stamp is None or time < self.first_stamp:
             self.first_stamp = time
+        if self.newest_own is None or time > self.newest_own:
+            self.newest_own = time
+            if self.newest_stamp is None or time > self.newest_stamp:
+                self.newest_stamp = time
+
+    def wrote(self, time: float) -> None:
+        """Note a line without vLLM's stamp, whose wrapper says when it was written."""
         if self.newest_stamp is None or time > self.newest_stamp:
             self.newest_stamp = time
 
@@ -276,14 +271,17 @@ class Run:
     def placed(self) -> Iterator[tuple[float | None, KeptEvent]]:
         """Yield the events with the time at which they count.
 
-        Unstamped lines get a time: readiness that of `Starting vLLM server`, if there is such a
-        line; others their arrival if followed live, else the newest stamp read before them.
+        Unstamped lines get a time: that of the wrapper's stamp before them. Without one, readiness
+        has that of `Starting vLLM server`, if there is such a line; others their arrival if
+        followed live, else the newest stamp read before them.
         """
         up = next((m.event.time for m in self.events if m.event.kind == "server_up"), None)
         for kept in self.events:
             event = kept.event
             if event.time is not None:
                 yield event.time, kept
+            elif event.written is not None:
+                yield event.written, kept
             elif event.kind in ("ready", "process_started") and up is not None:
                 yield up, kept
             elif kept.arrived is not None:
@@ -313,14 +311,12 @@ class Run:
             line._replace(time=line.time + seconds) for line in self.configuration_lines
         ]
         for kept in (*self.events, *([self.prompts] if self.prompts else ())):
-            event = kept.event
-            if event.time is not None:
-                kept.event = replace(event, time=event.time + seconds)
+            kept.event = kept.event.moved(seconds)
             if kept.newest_stamp is not None:
                 kept.newest_stamp += seconds
             if kept.arrived is not None:
                 kept.arrived += seconds
-        for name in ("began", "first_stamp", "newest_stamp", "newest_arrival", "first_request"):
+        for name in _TIMES:
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, value + seconds)
@@ -332,7 +328,7 @@ class Run:
             self._forget()
 
     def _kept(self, event: Event, arrived: float | None) -> KeptEvent:
-        stamps = [at for at in (self.newest_stamp, event.after) if at is not None]
+        stamps = [at for at in (self.newest_own, event.after) if at is not None]
         return KeptEvent(event, arrived, max(stamps, default=None))
 
     def _count_text(self, characters: int) -> None:

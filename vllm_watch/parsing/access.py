@@ -62,6 +62,15 @@ class AccessCounter:
                 answer = self._answer_of(*found.group("method", "route", "status"))
                 yield line, found.start("method") - start, answer
 
+    def failing(self, block: bytes, start: int, end: int) -> Iterator[tuple[int, Answer]]:
+        """Yield place and content of each request in `block[start:end]` answered with an error."""
+        if self._access is None:
+            return
+        for found in self._access.pattern.finditer(block, start, end):
+            answer = self._answer_of(*found.group("method", "route", "status"))
+            if answer.failing:
+                yield found.start(), answer
+
     def _answer_of(self, method: bytes, route: bytes, status: bytes) -> Answer:
         access = self._access
         assert access is not None

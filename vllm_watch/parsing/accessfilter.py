@@ -29,6 +29,7 @@ from vllm_watch.parsing.accessforms import (
     pieces_of,
     view_of,
 )
+from vllm_watch.parsing.outerstamps import outer_stamp
 from vllm_watch.parsing.text import ZEROS
 
 if TYPE_CHECKING:
@@ -226,8 +227,8 @@ class AccessFilter:
         for line, method, answer in self._access.lines(rest[:LEARNT_FROM]):
             head = line[:method].removesuffix(b' - "')
             address = _ADDRESS.search(head)
-            if address is None or len(head) == method:
-                continue
+            if address is None or len(head) == method or (answer.failing and outer_stamp(head)):
+                continue  # a wrapper says when the request was answered with an error
             form = head[: address.start()].translate(ZEROS), line[len(head) :]
             seen[form] += 1
             answers[form] = answer

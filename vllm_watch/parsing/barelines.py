@@ -19,6 +19,10 @@ LONGEST_LINE = 32_768
 LONGEST_BAR = 1 << 20
 """Progress bars rewrite themselves in one line, which can grow long."""
 
+TORCH_LATE, TORCH_AFTER = 60.0, 86_400.0
+"""Seconds before and after the newest stamp at which torch may have written a line: its pipe can be
+slower than that of the others, and a server can be silent for hours before it dies."""
+
 _OTHERS = (b".py:", b'{"', b"\r", b"\0")
 """Text of lines that are read elsewhere: envelopes, JSON objects, lines that were rewritten."""
 
@@ -57,15 +61,23 @@ class BareLines:
         return self._literals.positions(block)
 
     def read(
-        self, block: bytes, position: int, clock: StampClock, stamp: float | None
+        self,
+        block: bytes,
+        position: int,
+        clock: StampClock,
+        stamp: float | None,
+        written: float | None,
     ) -> list[Record]:
-        """Return the records of a line with a literal at `position`; none if it is not ours."""
+        """Return the records of a line with a literal at `position`; none if it is not ours.
+
+        `stamp` is the newest one before it, `written` when a wrapper says that it was written.
+        """
         if not self._line[0] <= position < self._line[1]:
             self._line = _line_around(block, position)
         start, end = self._line
         progress = self._progress(block, start, position, end)
         if progress is not None:
-            return list(progress)
+            return [replace(one, written=written) for one in progress]
         near = max(start, position - LONGEST_PREFIX - 1)
         start = max(start, block.rfind(b"\r", near, position) + 1)
         if position - start > LONGEST_PREFIX:
@@ -79,14 +91,15 @@ class BareLines:
             return [sample]
         line = self._formats.unwrapper.strip(raw.decode("utf-8", "replace")).rstrip("\r\n ")
         if line.startswith(TRACEBACK):
-            begun = self.traceback.begin(block, start, stamp, self._line[1])
+            begun = self.traceback.begin(block, start, (stamp, written), self._line[1])
             return [self._known(event) for event in begun]
         found = self._event(block, start, position, end, line)
         if found is None or self.traceback.is_error(line):
             return []
         process = process_of(raw.decode("utf-8", "replace").partition(line)[0])
-        time = _torch_time(found, clock)
-        return [replace(found, time=time, process=process, after=stamp)]
+        if written is None:
+            written = _torch_time(found, clock, stamp)
+        return [replace(found, process=process, after=stamp, written=written)]
 
     def rest(self, block: bytes) -> list[Record]:
         """At a block's beginning: continue a traceback from an earlier block."""
@@ -143,12 +156,17 @@ def _line_around(block: bytes, position: int) -> tuple[int, int]:
     return start, len(block) if end < 0 else end
 
 
-def _torch_time(event: Event, clock: StampClock) -> float | None:
-    """Return the time of a line written by torch, whose stamp is `MMDD HH:MM:SS`."""
+def _torch_time(event: Event, clock: StampClock, newest: float | None) -> float | None:
+    """Return the time of a line written by torch, whose stamp is `MDD HH:MM:SS`, month first.
+
+    It has no year and no zone, so it counts only near vLLM's newest stamp.
+    """
     stamp = event.fields.get("torch_stamp")
-    if not isinstance(stamp, str):
+    if not isinstance(stamp, str) or newest is None:
         return None
-    return clock.resolve(f"{stamp[:2]}-{stamp[2:]}".encode())
+    date, _, time_of_day = stamp.partition(" ")
+    at = clock.near(f"{date[:-2]:0>2}-{date[-2:]} {time_of_day}".encode(), newest)
+    return at if at is not None and -TORCH_LATE <= at - newest <= TORCH_AFTER else None
 
 
 def _own_sample(form: LineForm, raw: bytes, clock: StampClock) -> Sample | None:

@@ -110,7 +110,7 @@ class LargeBlocks:
     def _read_alike(self, scan: Scan, text: bytes, gaps: Gaps) -> bool:
         """Read a text of stats lines of one shape only; return False if it is not that."""
         scanner, tables = self._scanner, self._tables
-        if len(text) < MANY_BYTES or text[-1:] != b"\n" or scanner.within or scanner.uncounted:
+        if len(text) < MANY_BYTES or text[-1:] != b"\n" or scanner.within or scanner.counts.waiting:
             return False
         shape = self._known.shape_of_all(text)
         if shape is None or (rows := shape.layout.read(text)) is None:
@@ -170,8 +170,11 @@ class LargeBlocks:
     def _together(self, scan: Scan, piece: _Piece, start: int, stop: int) -> None:
         """Read lines whose kind is known."""
         tables, rows, last = self._tables, piece.rows, self._scanner.stamp
-        counts, passed = self._scanner.uncounted, False
+        counts, passed = self._scanner.counts.waiting, False
         times = self._scanner.note_stamps(scan, piece.stamps[start:stop])
+        newest_first = range(stop - 1, start - 1, -1)
+        stamped = (piece.lines[at] for at in newest_first if piece.stamps[at] is not None)
+        self._scanner.outer.note_lines(stamped)
         near = piece.gaps.part(start, stop)
         part = rows[start:stop]
         if not counts and None not in times and all(row and row[0].usual for row in part):
@@ -203,7 +206,7 @@ class LargeBlocks:
 
     def _count(self, gaps: Sequence[tuple[int, int]]) -> None:
         """Count usual lines before a line."""
-        counts = self._scanner.uncounted
+        counts = self._scanner.counts.waiting
         for form, size in gaps:
             answer = self._forms[form].answer
             counts[answer] = counts.get(answer, 0) + size

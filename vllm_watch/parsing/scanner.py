@@ -14,10 +14,12 @@ from vllm_watch.core.arithmetic import load_numpy
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Amendment, Event, Record, Sample
-from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
+from vllm_watch.parsing.access import AccessCounter
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.outerclock import OuterClock
+from vllm_watch.parsing.requestcounts import RequestCounts
 from vllm_watch.parsing.requestlines import RequestLines
 from vllm_watch.parsing.scan import BlockCursor, Scan
 from vllm_watch.parsing.skippedlines import LONGEST, SkippedLines, place_of
@@ -75,11 +77,11 @@ class Scanner:
         """Bytes read, to decide whether there is much to read."""
         self.stamp: float | None = None
         """Time of the newest stamped line."""
-        self._stamped: tuple[bytes, Zone] = (b"", clock.zone)
+        self.stamped: tuple[bytes, Zone] = (b"", clock.zone)
         """The newest stamp as written, and its zone."""
         self._opaque = False
-        self.uncounted: dict[Answer, int] = {}
-        """Requests since the newest stamped line, from texts that were read before."""
+        self.outer = OuterClock(self)
+        self.counts = RequestCounts(self._access, self.outer)
 
     def scan(self, block: bytes, *, continued: bool = False) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
@@ -96,9 +98,12 @@ class Scanner:
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None and (text := self._after_known(scan, block)):
             text = self._read_small(scan, text)
-        self._say_requests(scan, self.stamp)
+        if self.counts.waiting:
+            self.counts.say(scan, self.stamp)
         if text:
             self._read_beside(scan, text)
+        if self.stamped is not self.outer.noted:
+            self.outer.note(block, len(block))
         scan.end()
         scan.stats_like = max(0, scan.stats_like)
         return scan
@@ -161,7 +166,7 @@ class Scanner:
         known = [time for time in times if time is not None]
         if known:
             newest = next(at for at in range(len(times) - 1, -1, -1) if times[at] is not None)
-            self.stamp, self._stamped = times[newest], (stamp(newest), self.clock.zone)
+            self.stamp, self.stamped = times[newest], (stamp(newest), self.clock.zone)
             scan.note_stamp(max(known))
 
     def end_error(self) -> None:
@@ -191,25 +196,30 @@ class Scanner:
             at = text.find(b".py:", self._read_anchor(cursor, at))
         while bare:
             self._read_bare(cursor, bare.pop())
-        self._hold_requests(cursor, len(text))
+        self.counts.hold(cursor, len(text))
+        self.outer.note(text, len(text))
         scan.stats_like += text.count(STATS_LIKE)
         end = cursor.line_end if cursor.envelopes > MOST_ENVELOPES else cursor.opaque_end
         self._opaque = self._opaque or (end >= len(text) > 0 and text[-1:] != b"\n")
 
     def _after_known(self, scan: Scan, block: bytes) -> bytes:
         """Read the known stats lines with which a block begins; return the rest."""
-        at, lines = 0, {} if self.within else self._stats.known
+        at, lines, clocked = 0, {} if self.within else self._stats.known, False
         while 0 <= (end := block.find(b"\n", at)) <= at + LONGEST:
             line, stamp = block[at:end], self.stamp
             known = lines.get(line.translate(ZEROS))
             time = None if known is None else self._time(scan, line[known.stamp])
             if known is None or time is None:
                 break
-            if self.uncounted:
-                self._say_requests(scan, stamp)
+            if self.counts.waiting:
+                self.counts.say(scan, stamp)
             scan.items.append(known.sample(line, time))
             scan.lines += 1
-            at = end + 1
+            at, clocked = end + 1, known.clocked
+        if at and (clocked or self.outer.seen):
+            self.outer.note(block, at)
+        elif at:
+            self.outer.noted = self.stamped
         return block[at:]
 
     def _read_alike(self, cursor: BlockCursor) -> bool:
@@ -225,7 +235,7 @@ class Scanner:
         time = None if known is None else self._time(cursor.scan, line[known.stamp])
         if known is None or time is None:
             return False
-        self._count_requests(cursor, cursor.line_start, stamp)
+        self.counts.count(cursor, cursor.line_start, stamp)
         cursor.scan.items.append(known.sample(line, time))
         cursor.scan.stats_like -= known.stats_like
         return True
@@ -236,7 +246,7 @@ class Scanner:
         if time is None:
             return False
         if time != before:
-            self._count_requests(cursor, cursor.line_start, before)
+            self.counts.count(cursor, cursor.line_start, before)
             cursor.scan.note_skipped(time, time, time)
         self._error_site = None
         return True
@@ -245,9 +255,10 @@ class Scanner:
         """Read the line without an envelope that has a literal at `position`."""
         if position < cursor.opaque_end:
             return
-        found = self._bare.read(cursor.block, position, self.clock, self.stamp)
+        written = self.outer.written(cursor.block, position)
+        found = self._bare.read(cursor.block, position, self.clock, self.stamp, written)
         if found:
-            self._count_requests(cursor, position, self.stamp)
+            self.counts.count(cursor, position, self.stamp)
             cursor.scan.put_all(found)
             cursor.scan.stats_like -= self._own_stats(cursor.scan, found, cursor.block, position)
 
@@ -278,7 +289,7 @@ class Scanner:
         message = self.formats.envelope.up_to_next(whole)
         record = self._message(envelope, message, time)
         if record is not None or time != stamp:
-            self._count_requests(cursor, cursor.line_start, stamp)
+            self.counts.count(cursor, cursor.line_start, stamp)
         if time != stamp and (record is None or isinstance(record, Amendment)):
             cursor.scan.note_skipped(time, time, time)
         if record is not None:
@@ -300,9 +311,9 @@ class Scanner:
         self, cursor: BlockCursor, position: int, before: float | None, time: float | None
     ) -> None:
         """Skip the rest of a line that is not from the server itself; only its stamp counts."""
-        self._hold_requests(cursor, position)
+        self.counts.hold(cursor, position)
         if time is not None and time != before:
-            self._say_requests(cursor.scan, before)
+            self.counts.say(cursor.scan, before)
             cursor.scan.note_skipped(time, time, time)
         cursor.counted = cursor.opaque_end = cursor.line_end
         self._error_site = None
@@ -329,10 +340,10 @@ class Scanner:
 
     def _time(self, scan: Scan, stamp: bytes) -> float | None:
         """Note a line's stamp, None if it is not a valid time."""
-        known = stamp == self._stamped[0] and self._stamped[1] is self.clock.zone
+        known = stamp == self.stamped[0] and self.stamped[1] is self.clock.zone
         time = self.stamp if known else self.clock.resolve(stamp)
         if time is not None:
-            self.stamp, self._stamped = time, (stamp, self.clock.zone)
+            self.stamp, self.stamped = time, (stamp, self.clock.zone)
             scan.note_stamp(time)
         return time
 
@@ -372,29 +383,7 @@ class Scanner:
         """Note the samples of another kind of server; count lines that look like stats lines."""
         for record in found:
             if isinstance(record, Sample):
-                self.stamp, self._stamped = record.time, (b"", self.clock.zone)
+                self.stamp, self.stamped = record.time, (b"", self.clock.zone)
                 scan.note_stamp(record.time)
                 return block.count(STATS_LIKE, position, segment_end(block, position))
         return 0
-
-    def _count_requests(self, cursor: BlockCursor, end: int, stamp: float | None) -> None:
-        """Turn the requests up to `end` that are not counted yet into a record."""
-        self._hold_requests(cursor, end)
-        self._say_requests(cursor.scan, stamp)
-
-    def _say_requests(self, scan: Scan, stamp: float | None) -> None:
-        """Turn the counted requests into a record."""
-        counted = requests_of(self.uncounted, stamp)
-        if counted is not None:
-            scan.items.append(counted)
-            self.uncounted.clear()
-
-    def _hold_requests(self, cursor: BlockCursor, end: int) -> None:
-        """Count the requests since the last count, up to `end`."""
-        counts = self.uncounted
-        for answer, number in self._access.count(cursor.block, cursor.counted, end).items():
-            counts[answer] = counts.get(answer, 0) + number
-        cursor.counted = end
-        while cursor.removed and cursor.removed[-1][0] <= end:
-            _, answer, number = cursor.removed.pop()
-            counts[answer] = counts.get(answer, 0) + number

@@ -13,6 +13,7 @@ from datetime import timezone
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.outerclock import BothStamps
 from vllm_watch.parsing.requestlines import RequestsLater
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
@@ -34,6 +35,8 @@ class ScannerState(NamedTuple):
     """The same stamp as written."""
     opaque: bool
     """Whether the block ended within a line that is ignored."""
+    outer: BothStamps | None = None
+    """The stamps of the newest line with two, vLLM's and a wrapper's."""
 
 
 class Scanned(NamedTuple):
@@ -53,8 +56,9 @@ def state_of(scanner: Scanner) -> ScannerState:
         scanner._bare.traceback.state(),
         scanner._error_site,
         scanner.stamp,
-        scanner._stamped[0],
+        scanner.stamped[0],
         scanner._opaque,
+        scanner.outer.newest,
     )
 
 
@@ -63,8 +67,9 @@ def _continue_from(scanner: Scanner, state: ScannerState) -> None:
     scanner.clock.continue_from(state.clock)
     scanner._bare.traceback.continue_from(state.traceback)
     scanner._error_site = state.error_site
-    scanner.stamp, scanner._stamped = state.stamp, (state.stamped, scanner.clock.zone)
+    scanner.stamp, scanner.stamped = state.stamp, (state.stamped, scanner.clock.zone)
     scanner._opaque = state.opaque
+    scanner.outer.continue_from(state.outer)
 
 
 def scanner_ahead(formats: Formats, clock: StampClock) -> Scanner:

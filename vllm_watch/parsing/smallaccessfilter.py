@@ -13,6 +13,7 @@ from collections.abc import Callable
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.patterns import compiled, escaped
 from vllm_watch.parsing.access import AccessCounter, Answer
+from vllm_watch.parsing.outerstamps import outer_stamp
 from vllm_watch.parsing.tracebacks import TRACEBACK_BYTES
 
 LEARNT_FROM = 2 * 1024
@@ -66,7 +67,8 @@ def _usual_form(text: bytes, access: AccessCounter) -> tuple[bytes, bytes, Answe
     for line, method, answer in access.lines(text):
         head = line[:method].removesuffix(b' - "')
         begin = head.rstrip(ADDRESS)
-        if len(begin) < len(head) < method:
+        timed = answer.failing and outer_stamp(head)  # it does not get the time of others
+        if len(begin) < len(head) < method and not timed:
             seen[begin, line[len(head) :] + b"\n", answer] += 1
     form = max(seen, key=seen.__getitem__, default=None)  # most_common imports heapq
     return form if form is not None and seen[form] >= FEWEST else None

@@ -38,6 +38,8 @@ class StatsLine(NamedTuple):
     """Where the name of a numbered API server is."""
     stats_like: int
     """How often such a line has the words by which stats lines are counted: 0 or 1."""
+    clocked: bool
+    """Whether there may be a wrapper's clock before its stamp."""
 
     def sample(self, line: bytes, time: float) -> Sample:
         """Return the sample of a line that was written at `time`."""
@@ -78,7 +80,8 @@ class StatsLines:
         if len(self.known) >= MOST_LINES:
             self.known.clear()
         stamp = slice(place.stamp, place.stamp + STAMP_LENGTH)
-        self.known[zeros] = StatsLine(stamp, place.body, spans, writer, line.count(STATS_LIKE))
+        like, clocked = line.count(STATS_LIKE), b":" in line[: place.stamp]
+        self.known[zeros] = StatsLine(stamp, place.body, spans, writer, like, clocked)
 
     def _is_read_beside(self, zeros: bytes) -> bool:
         """Return whether a line, its digits zero, may count a request or a step as well."""

@@ -87,10 +87,15 @@ def has_stamp(piece: bytes) -> bool:
 def stamp_ends(piece: bytes) -> Iterator[int]:
     """Yield where the vLLM stamps in a piece of a log end."""
     for found in _STAMP_END.finditer(piece):
-        end = found.end()
-        near = _STAMP.finditer(piece, max(0, end - _LONGEST_STAMP), end)
-        if any(stamp.end() == end for stamp in near):
-            yield end
+        if is_stamp(piece, found.end() - STAMP_LENGTH):
+            yield found.end()
+
+
+def is_stamp(piece: bytes, at: int) -> bool:
+    """Return whether the text at a position of a piece of a log is a vLLM stamp after its level."""
+    end = at + STAMP_LENGTH
+    near = _STAMP.finditer(piece, max(0, end - _LONGEST_STAMP), end)
+    return any(found.end() == end for found in near)
 
 
 def moment(stamp: bytes, year: int, tz: tzinfo) -> datetime | None:
@@ -257,6 +262,13 @@ class StampClock:
             return None if at is None else at.timestamp()
         seconds = int(stamp[9:11]) * 60 + int(stamp[12:14])
         return hours[self._repeated == stamp[:8]] + seconds
+
+    def near(self, stamp: bytes, time: float) -> float | None:
+        """Return the time of another program's stamp in the year that brings it nearest to one."""
+        years = (self.year - 1, self.year, self.year + 1)
+        found = (moment(stamp, year, self.zone.tz) for year in years)
+        times = [at.timestamp() for at in found if at is not None]
+        return min(times, key=lambda at: abs(at - time), default=None)
 
     def resolve_full(self, stamp: bytes) -> float | None:
         """Return epoch seconds of `YYYY-MM-DD HH:MM:SS`: other servers write the year."""

@@ -36,12 +36,14 @@ class TracebackState(NamedTuple):
     """Its lines so far, or the lines after its error; None if it is complete."""
     after: float | None
     """Epoch seconds of the newest stamp before it."""
+    written: float | None
+    """When it was written, if a wrapper says so."""
     process: str
     error: str
     """Its error, empty if that was not read yet."""
 
 
-CLOSED = TracebackState(None, None, "", "")
+CLOSED = TracebackState(None, None, None, "", "")
 """No traceback is open."""
 UNKNOWN_ERROR = "\n"
 """Stands for the error of a traceback that was not read; no line equals this text."""
@@ -58,7 +60,8 @@ class TracebackReader:
         self._strip = strip
         self._twin = twin
         self._open: list[str] | None = None
-        self._after: float | None = None
+        self._times: tuple[float | None, float | None] = None, None
+        """The newest stamp before it, and when it was written."""
         self._process = ""
         self._error = ""
         """The error, once it was reported."""
@@ -67,25 +70,31 @@ class TracebackReader:
         """Return the state on which reading further lines depends."""
         if self._open is None:
             return CLOSED._replace(error=self._error)
-        return TracebackState(tuple(self._open), self._after, self._process, self._error)
+        return TracebackState(tuple(self._open), *self._times, self._process, self._error)
 
     def continue_from(self, state: TracebackState) -> None:
         """Continue where another reader of the file stopped."""
         self._open = None if state.lines is None else list(state.lines)
-        _, self._after, self._process, self._error = state
+        self._times = state.after, state.written
+        self._process, self._error = state.process, state.error
 
     def is_error(self, line: str) -> bool:
         """Return whether a line is the error of the newest traceback."""
         return bool(line) and line == self._error
 
     def begin(
-        self, block: bytes, start: int, stamp: float | None, end: int | None = None
+        self,
+        block: bytes,
+        start: int,
+        times: tuple[float | None, float | None],
+        end: int | None = None,
     ) -> list[Event]:
         """Start at the traceback whose first line begins at `start`; return what is complete.
 
-        `end` is where its first line ends, if that is known: lines can be very long.
+        `times` are the newest stamp before it, and when it was written if a wrapper says so. `end`
+        is where its first line ends, if that is known: lines can be very long.
         """
-        self._open, self._after, self._process = [], stamp, ""
+        self._open, self._times, self._process = [], times, ""
         self._error = ""
         return self._collect(block, start, end)
 
@@ -153,5 +162,6 @@ class TracebackReader:
             "ERROR",
             twin=self._twin,
             process=self._process,
-            after=self._after,
+            after=self._times[0],
+            written=self._times[1],
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
+from vllm_watch.parsing.outerstamps import outer_stamp
 from vllm_watch.parsing.timestamps import (
     ASSUMED,
     FRESH_SECONDS,
+    STAMP_LENGTH,
     StampClock,
     Zone,
     first_and_newest,
@@ -17,9 +19,6 @@ from vllm_watch.parsing.timestamps import (
     year_of_first,
     zone_from_offset,
 )
-
-if TYPE_CHECKING:
-    import re
 
 STEADY_SECONDS = 15.0
 """Two measured offsets agree if they differ by less; those of a log copied in bulk do not."""
@@ -40,16 +39,15 @@ def clock_for(
     `zone` and `year` are already known values. None if there is no line with a stamp yet.
     """
     first, newest = first_and_newest(head, tail)
-    outer = outer_stamp(tail) or outer_stamp(head)
-    if outer is not None and first is not None and newest is not None:
-        year = year or year_of_first(first, newest, outer.seen, UTC)
-        found = zone_from_offset(outer.stamped, outer.seen) if outer.zoned else None
+    newest = newest or first
+    pair = stamp_pair(tail) or stamp_pair(head)
+    if pair is not None and first is not None and newest is not None:
+        year = year or year_of_first(first, newest, pair.seen, UTC)
+        found = zone_from_offset(pair.stamped, pair.seen) if pair.zoned else None
         if zone is None and found is not None:
             zone = Zone(found, "outer stamp")
     if year is None and first is not None:
         year = _year_beside(head, first)
-    if newest is None:
-        newest = first
     if first is None or newest is None:
         return None
     at = datetime.fromtimestamp(modified, UTC)
@@ -94,58 +92,38 @@ def _nearest(stamp: bytes, seen: datetime) -> datetime | None:
     return min(known, key=lambda at: abs(at - seen), default=None)
 
 
-_OUTER = lazy(
-    rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?[\]:]{0,2}\s"
-    rb"[^\n]{0,300}?"
-    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
-    rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
-)
-"""A container's or JSON logger's stamp, perhaps with a zone, before vLLM's own on a line."""
-_OUTER_LENGTH = 48
-"""Most bytes of such a stamp, with the blank or the line end after it."""
-_HYPHENS = 3
-"""Hyphens that two stamps and the text between them have at least."""
 _LONGEST_PAIR = 512
-"""Both stamps and the text between them have fewer bytes than this: a line may be very long."""
+"""A line's beginning with both stamps has fewer bytes than this: a line may be very long."""
 
 
-class OuterStamp(NamedTuple):
+class StampPair(NamedTuple):
     """Two stamps of one line."""
 
     stamped: datetime
     """The line's own stamp, read as UTC, in the year that brings it nearest to `seen`."""
     seen: datetime
-    """The moment of the outer stamp before it, read as UTC if that one has no zone."""
+    """The moment of the wrapper's stamp before it, read as UTC if that one has no zone."""
     zoned: bool
-    """Whether the outer stamp has a zone."""
+    """Whether the wrapper's stamp has a zone."""
 
 
-def outer_stamp(piece: bytes) -> OuterStamp | None:
-    """Return the stamps of the last line with two: the year counts back from the newest."""
-    ends = (_last_outer(piece, end) for end in reversed([*stamp_ends(piece)]))
-    found = next((found for found in ends if found is not None), None)
-    if found is None:
-        return None
-    zone = found.group(2)
-    text = found.group(1).decode() + (zone or b"Z").decode().replace("Z", "+00:00")
-    try:
-        seen = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    nearest = _nearest(found.group(3), seen)
-    return None if nearest is None else OuterStamp(nearest, seen, zone is not None)
+def stamp_pair(piece: bytes) -> StampPair | None:
+    """Return the stamps of the last line with two: the year counts back from the newest.
 
-
-def _last_outer(piece: bytes, end: int) -> re.Match[bytes] | None:
-    """Return the match of two stamps of which vLLM's own ends at a position, None without any."""
-    near = max(0, end - _LONGEST_PAIR)
-    start = max(near, piece.rfind(b"\n", near, end) + 1 - _OUTER_LENGTH)
-    if piece.count(b"-", start, end) < _HYPHENS:
-        return None
-    found = None
-    for found in _OUTER.finditer(piece, start, end):  # noqa: B007 - the last one is wanted
-        pass
-    return found if found is not None and found.end() == end else None
+    The first is a wrapper's, with its year.
+    """
+    for end in reversed([*stamp_ends(piece)]):
+        start = piece.rfind(b"\n", max(0, end - _LONGEST_PAIR), end) + 1
+        if end - start > _LONGEST_PAIR:
+            continue
+        outer = outer_stamp(piece[start : end - STAMP_LENGTH])
+        at = None if outer is None or not outer.year else outer.at(UTC)
+        if outer is not None and at is not None:
+            seen = datetime.fromtimestamp(at, UTC)
+            nearest = _nearest(piece[end - STAMP_LENGTH : end], seen)
+            if nearest is not None:
+                return StampPair(nearest, seen, outer.zone is not None)
+    return None
 
 
 class ZoneFinder:

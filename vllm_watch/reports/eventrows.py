@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vllm_watch.config import Settings
+from vllm_watch.core.keptevents import KeptEvent
 from vllm_watch.core.news import News, PathSearch, ZoneFound
 from vllm_watch.core.records import Event
-from vllm_watch.core.run import KeptEvent, Run
+from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.alertrows import AlertsAsTheyCome, alert_rows, changes_of

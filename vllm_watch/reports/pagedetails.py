@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from vllm_watch.core.figures import clock
-from vllm_watch.core.run import KeptEvent, Run
+from vllm_watch.core.keptevents import KeptEvent
+from vllm_watch.core.run import Run
 from vllm_watch.reports.benchmarks import benchmark_words
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.markup import Markup, element

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vllm_watch.core.evidence import REASON_SECONDS
+from vllm_watch.core.keptevents import KeptEvent
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.reasons import SHOWN_ERRORS, is_headline, traceback_errors, without_module
-from vllm_watch.core.run import KeptEvent, Run
+from vllm_watch.core.run import Run
 from vllm_watch.core.startup import working_at
 from vllm_watch.core.states import FAILED, ServerState
 from vllm_watch.tui.wording import shortened

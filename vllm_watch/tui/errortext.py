@@ -25,7 +25,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     for at, kept in by_time(errors_of(run, until)):
         event = kept.event
         where = ".err" if event.twin else ".log"
-        about = "~" if event.time is None and at is not None else " "
+        about = "~" if kept.about and at is not None else " "
         first, *rest = event.text.split("\n")
         lines.append(f"{about}{clock(at, tz):<8}  {where}  {first}")
         lines += [f"{INDENT}{line}" for line in (*rest, *kept.lines)]
