@@ -308,7 +308,7 @@ def test_no_head_is_wider_than_the_screen(dead: ScreenView) -> None:
 
 def test_a_long_path_is_whole_on_the_card(dead: ScreenView) -> None:
     path = f"/logs/{'a' * 30}/{'b' * 30}/{'c' * 30}/vllm_m_port8003_realtime.log"
-    view = replace(dead, facts=(("LOG", (path, "stamps in UTC")),))
+    view = replace(dead, facts=(("LOG", (path, "timestamps in UTC")),))
     drawn = [line.plain for line in Card().lines(view, 60, 20, PALETTE)]
     assert path in "".join(line[11:] for line in drawn)
     assert all(len(line) <= 60 for line in drawn)

@@ -179,4 +179,4 @@ def _past(server: Server) -> tuple[str, ...]:
 
 def _zone(server: Server) -> str:
     name = str(server.clock.tz)
-    return f"stamps in {name}, assumed" if server.clock.assumed else f"stamps in {name}"
+    return f"timestamps in {name}{', assumed' if server.clock.assumed else ''}"
