@@ -99,6 +99,11 @@ SCREENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     # The first run died in its start-up a day ago; the second has worked for minutes.
     "restarted-after-one-death": (("● 1 busy",), ("starting 1 d",)),
+    # A run that processes prompts starts no longer; nothing but its bar says how far it is.
+    "offline-run-in-the-middle": (
+        ("400 of 1,000 prompts processed", "✓ all well: 1 server, 400 of 1,000 prompts"),
+        ("launching", "usually next"),
+    ),
     # --- ends as events ---
     # `Killed` was that of a benchmark: tokens flowed 100 s later.
     "killed-benchmark-and-the-server-works-on": (

@@ -83,6 +83,13 @@ def without_server(run: Run) -> bool:
     return (run.prompts is not None or left_offline(kinds)) and run.first_request is None
 
 
+def processes_prompts(run: Run, time: float) -> bool:
+    """Return whether a run without a server works on its list of prompts by a moment."""
+    bar = run.prompts
+    at = None if bar is None else bar.arrived or bar.newest_stamp
+    return bar is not None and (at is None or at <= time)
+
+
 def is_engine_ready(event: Event) -> bool:
     """Return whether an event says that the engine is ready; a server is started next."""
     return event.fields.get("phase") == _ENGINE_READY

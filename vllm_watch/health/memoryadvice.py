@@ -182,12 +182,13 @@ def out_of_memory(at: Situation) -> Advice | None:
     if not flags:
         return None
     halved = f"half of {limit:.0f}" if limit is not None else "max_num_seqs is not in the log"
+    rest = "each flag frees more; if all are" if flags[1:] else "if it is"
     also = f"; if not enough, also {', then '.join(flags[1:])}" if flags[1:] else ""
     return Advice(
         flags[0] + also,
         tuple(flags),
         halved,
-        "lower peak memory; each flag frees more; if all are not enough, quantise the model",
+        f"lower peak memory; {rest} not enough, quantise the model",
         in_turn=True,
     )
 

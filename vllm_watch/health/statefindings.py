@@ -100,6 +100,10 @@ def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | No
     return None if found is None else replace(found, until=state.since)
 
 
+LOOP_IS_OVER = "nothing now: the newest run works; if it comes back, read its first error"
+"""What to do about a crash loop after which the server works."""
+
+
 def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Finding | None:
     """Return the finding of a crash loop; its remedy is that of its error."""
     death = loop.last.state
@@ -116,7 +120,9 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
         return found
     if not found.flags:
         found = replace(found, remedy=_remedy(dead, death, found.remedy))
-    return replace(found, until=until if math.isfinite(until) else None)
+    if math.isfinite(until):  # a newer run works: nothing is urgent
+        return replace(found, until=until, severity="note", remedy=LOOP_IS_OVER, flags=())
+    return found
 
 
 def _hang(case: Case, state: ServerState, time: float) -> Finding | None:

@@ -234,7 +234,7 @@ def _said(now: ServerSnapshot, own: int) -> str:
         # A long detail, such as an error of vLLM, must not push the advice out of the line.
         room = max(_LEAST_DETAIL, LONGEST - len(worst_one.title) - len(": ") - len(rest))
         return _joined(worst_one.title, _cut(worst_one.detail, room)) + rest
-    if state.name in ("busy", "idle"):
+    if state.name in ("busy", "idle") and not state.why:
         return _at_work(now)
     return _joined(state.name, state.why)
 

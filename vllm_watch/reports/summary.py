@@ -16,6 +16,7 @@ from vllm_watch.core.meantimes import MeanTimes, run_times
 from vllm_watch.core.metrics import METRICS, engine_label
 from vllm_watch.core.naming import ServerName, name_from_fields
 from vllm_watch.core.percentiles import percentile, places
+from vllm_watch.core.reasons import DEATHS
 from vllm_watch.core.refusals import Refusal, refusals_of
 from vllm_watch.core.run import HTTP_ERRORS, Run
 from vllm_watch.core.startup import Phase, phases_of, ready_after
@@ -262,7 +263,7 @@ def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
 def _errors(run: Run) -> int:
     """Count the errors in the log, each traceback once."""
     return sum(
-        kept.event.level in ("ERROR", "CRITICAL") or kept.event.kind == "traceback"
+        kept.event.level in ("ERROR", "CRITICAL") or kept.event.kind in ("traceback", *DEATHS)
         for kept in run.events
         if kept.event.kind != HTTP_ERRORS
     )

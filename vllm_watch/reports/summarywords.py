@@ -11,6 +11,7 @@ from vllm_watch.core.figures import (
     UNKNOWN,
     clock,
     count,
+    counted,
     duration,
     flag_value,
     percent,
@@ -323,7 +324,7 @@ def _tokens(summary: RunSummary) -> str:
         ("prompt tokens computed", whole.prompt_tokens),
     )
     words = (f"{what} unknown" if n is None else f"{n:,} {what}" for what, n in numbers)
-    return f"{', '.join(words)} ({whole.samples:,} samples, {whole.busy_samples:,} busy)"
+    return f"{', '.join(words)} ({counted(whole.samples, 'sample')}, {whole.busy_samples:,} busy)"
 
 
 def _whole(number: int | None) -> str:

@@ -8,7 +8,13 @@ from itertools import groupby
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import why_no_stats
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import LAUNCHING, phase_lengths, phases_to_come, serving_at
+from vllm_watch.core.startup import (
+    LAUNCHING,
+    phase_lengths,
+    phases_to_come,
+    processes_prompts,
+    serving_at,
+)
 from vllm_watch.core.states import NO_LINE, NO_STATS_LINES
 from vllm_watch.tui.errortext import INDENT, error_text
 
@@ -57,7 +63,7 @@ def startup_view(run: Run, time: float, tz: tzinfo, ended: float | None) -> Star
     over = ended is not None
     phases = list(phase_lengths(run, time, ended))
     up = serving_at(run)
-    ready = up is not None and up <= time
+    ready = (up is not None and up <= time) or processes_prompts(run, time)
     if not phases and run.first_stamp is not None and not over and not ready:
         phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]

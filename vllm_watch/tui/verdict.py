@@ -95,7 +95,8 @@ def _remedy(item: ServerFinding) -> tuple[str, ...]:
     if not finding.flags:
         whole = with_key(finding.remedy, short=True)
         return tuple(filter(None, dict.fromkeys((whole, whole.partition("; ")[0]))))
-    forms = dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0]))
+    between = " or " if ", or --" in finding.remedy else " "
+    forms = dict.fromkeys((flag_words(finding), between.join(finding.flags), finding.flags[0]))
     return tuple(text for form in forms for text in with_condition(form, finding))
 
 
@@ -114,6 +115,8 @@ def _all_well(view: ScreenView) -> Verdict:
     if not work:
         return Verdict("■", "muted", (f"nothing runs: {counted(len(servers), 'server')}",))
     facts = [counted(len(work), "server")]
+    if len(work) == 1 and work[0].state.name == "busy" and work[0].state.why:
+        facts.append(work[0].state.why)
     if any(row.state.name == "busy" for row in work):
         if view.total_tps is not None:
             facts.append(f"{short_rate(view.total_tps)} tok/s")

@@ -114,6 +114,8 @@ def state_words(view: ScreenView, row: Row, room: int, palette: dict[str, str]) 
             text.append(row.state.why, style=palette["muted"])
         else:
             text.append("writes no stats lines", style=palette["note"])
+    elif row.state.name == "busy":
+        text.append(row.state.why)
     else:
         role = "critical" if row.state.name == "dead" else "muted"
         known = row.ending or _ENDED.get(row.state.name, ())
