@@ -13,7 +13,7 @@ from textual import events
 
 from tests.logs import at, log_of
 from tests.tui.screens import SETTINGS, event_lines, monitor_of, replay_app, until, view_at
-from tests.tui.test_app import running
+from tests.tui.test_app import running, shown
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.startup import phases_of
@@ -29,7 +29,7 @@ from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import divider
-from vllm_watch.tui.widgets.verdictline import verdict_text
+from vllm_watch.tui.widgets.verdictline import VerdictLine, verdict_text
 
 KILLED = "h100_saturated_then_killed"
 
@@ -140,6 +140,31 @@ def test_the_error_that_the_log_names_comes_before_what_is_not_proved(dead: Scre
     assert verdict is not None
     line = verdict_text(verdict, 200, PALETTE).plain.rstrip()
     assert line.startswith(f" ✖ :8003 died 08:51:43: ValueError: odd; {BEFORE} → read its")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+async def test_advice_stands_once_on_a_screen(size: tuple[int, int]) -> None:
+    """The verdict says it in full; in the list of findings each has its own."""
+    app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:51:08")
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "0.15 → 0.90" in shown(app, VerdictLine))
+        await until(pilot, lambda: "KV cache full" in shown(app, Findings))
+        assert "0.15 → 0.90" not in shown(app, Findings)
+        assert "→ put the shared part of prompts" in shown(app, Findings), "the second one's"
+        await pilot.press("f")
+        await until(pilot, lambda: "0.15 → 0.90" in shown(app, Findings))
+
+
+@pytest.mark.parametrize(("size", "told"), [((80, 24), True), ((120, 40), False)])
+async def test_advice_that_the_verdict_has_no_room_for_stands_below(
+    size: tuple[int, int], told: bool
+) -> None:
+    """At 80 cells the verdict of the death says that more cache may help, but not the flag."""
+    app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:51:50")
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "died" in shown(app, Findings))
+        assert ("→ --gpu-memory-utilization 0.15 → 0.90" in shown(app, Findings)) == told
+        assert ("fix the cause, restart" in shown(app, Findings)) == told
 
 
 # --- keys ----------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ async def test_a_click_opens_the_finding_too() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await all_read(pilot)
         findings = app.screen.query_one("#findings", Findings)
-        row = 2 + 3  # below the head: three lines a finding
+        row = 3  # below the frame, and the two lines of the first finding
         await until(pilot, lambda: "Few prefix cache hits" in findings.render_line(row).text)
         await pilot.click(findings, offset=(10, row))
         await until(pilot, lambda: "Few prefix cache hits" in text_of(app.screen, ".words"))

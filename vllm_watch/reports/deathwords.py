@@ -85,6 +85,11 @@ def _whole(flags: Sequence[str], steps: Sequence[str], brief: str) -> list[str]:
     return whole + [brief + each for each in flags]
 
 
+def tells_first(advice: str) -> bool:
+    """Return whether advice has all steps after a death that come before the flags."""
+    return advice.startswith((*FIRST, *_ASK, _READ, _ASKED))
+
+
 def fault_name(before: Finding) -> str:
     """Return what a fault before a death is, without its figures: `KV cache full`."""
     return before.title.removeprefix(_BEFORE).partition(":")[0]

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import DAY, clock, counted, duration, percent_range, short_rate
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import GLYPHS
-from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
+from vllm_watch.reports.deathwords import (
+    death_lines,
+    flag_words,
+    held_at,
+    tells_first,
+    with_condition,
+)
+from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFinding
-from vllm_watch.tui.wording import with_key
+from vllm_watch.tui.wording import shortened, with_key
 
+ARROW = " → "
+"""Between what is wrong and what to change."""
+_AROUND = 4
+"""Cells of a line beside both: the sign, and a blank at each end."""
 _AT_WORK = ("busy", "idle", "ready", "no-stats")
 
 
@@ -31,6 +44,30 @@ class Verdict:
     """The text at the right end, if there is room."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Pairs of words and remedy that are only shown together; they replace both."""
+
+    def shown(self, width: int) -> tuple[str, str]:
+        """Return what is wrong and what to change, as much of both as a line has room for.
+
+        The shortest remedy comes before the longer words: what to change must be seen.
+        """
+        room = width - _AROUND
+        for words, remedy in self.pairs:
+            if cell_len(words) + (len(ARROW) + cell_len(remedy) if remedy else 0) <= room:
+                return words, remedy
+        shortest = min(self.remedy, key=cell_len, default="")
+        for words in self.words:
+            if not shortest:
+                if cell_len(words) <= room:
+                    return words, ""
+                continue
+            for remedy in self.remedy:
+                if cell_len(words) + len(ARROW) + cell_len(remedy) <= room:
+                    return words, remedy
+        for words in self.words:
+            if cell_len(words) <= room:
+                left = room - cell_len(words) - len(ARROW)
+                return words, shortened(shortest, left) if shortest and left >= 16 else ""
+        return shortened(self.words[-1], room), ""
 
 
 def verdict_of(view: ScreenView) -> Verdict | None:
@@ -98,6 +135,16 @@ def _remedy(item: ServerFinding) -> tuple[str, ...]:
     between = " or " if ", or --" in finding.remedy else " "
     forms = dict.fromkeys((flag_words(finding), between.join(finding.flags), finding.flags[0]))
     return tuple(text for form in forms for text in with_condition(form, finding))
+
+
+def says(remedy: str, item: ServerFinding) -> bool:
+    """Return whether a verdict's remedy says all that a finding of its server advises."""
+    finding = item.finding
+    if finding.flags:
+        return flag_words(finding) in remedy
+    if item.row.state.name in FAILED and finding.since == item.row.state.since:
+        return tells_first(remedy.replace(f" ({key_name('errors')})", ""))
+    return with_key(finding.remedy, short=True) in remedy
 
 
 def _all_well(view: ScreenView) -> Verdict:

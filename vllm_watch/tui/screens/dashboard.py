@@ -224,6 +224,7 @@ class Dashboard(TimeKeys, Openers, Fields, FirstFrame):
             startup_rows=startup_rows(view.startup),
             charts=view.charts or CHART_NAMES[:1],
         )
+        self.query_one(Findings).fit_layout(layout, self.size.width)
         if layout == self._layout:
             return
         self._layout = layout
@@ -253,7 +254,6 @@ class Dashboard(TimeKeys, Openers, Fields, FirstFrame):
         for name in PANES:
             pane = self.query_one(f"#{name}", Framed)
             pane.display, pane.framed = name in layout.panes, layout.framed
-        self.query_one(Findings).fit_layout(layout)
         self.refresh_bindings()
         if self._assembling or known == len(self._charts):  # new ones get no size unmounted
             self._refresh_layout()  # now: else panes are drawn for their old sizes first

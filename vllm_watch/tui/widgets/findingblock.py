@@ -191,11 +191,12 @@ def finding_block(
     *,
     named: bool = True,
     alone: bool = False,
+    said: bool = False,
 ) -> Block:
     """Return a finding as a block; `named`: with its server; `alone`: there is no other one.
 
     `before` is the fault before a death: it shares the block if there is no room for another one,
-    and its flags are the advice.
+    and its flags are the advice. `said`: the advice stands elsewhere on the screen.
     """
     finding = item.finding
     if item.silenced:
@@ -211,7 +212,7 @@ def finding_block(
     room = width - head.cell_len - 1
     title, detail = _title(item, room, before, tz, wordy=width >= WORDY, alone=alone)
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
-    advice = _changes(item, before, width)
+    advice = Advice([], []) if said else _changes(item, before, width)
     return Block(
         head,
         width,

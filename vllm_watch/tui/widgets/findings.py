@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 from rich.text import Text
 from textual import events
@@ -12,9 +12,10 @@ from textual.message import Message
 from vllm_watch.core.figures import DAY, age
 from vllm_watch.core.states import FAILED
 from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
-from vllm_watch.tui.layout import Layout
+from vllm_watch.tui.layout import LARGE, Layout
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFinding
+from vllm_watch.tui.verdict import says, verdict_of
 from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed, divider
@@ -67,12 +68,18 @@ class Findings(Framed):
         self._top = 0
         self._places: list[int | None] = []
         """For each line drawn, the index of its finding."""
+        self._verdict_cells = 0
+        """Cells of the line of the verdict, 0 if there is none."""
         self._more = ""
         """How many findings have no room, and the key that shows them."""
 
-    def fit_layout(self, layout: Layout) -> None:
-        """Show also the facts and the verdict where a layout has no other place for them."""
+    def fit_layout(self, layout: Layout, width: int) -> None:
+        """Show also the facts and the verdict where a layout has no other place for them.
+
+        `width` is that of the screen, and of the verdict's line.
+        """
         self.fills, self.heads = "card" not in layout.panes, not layout.verdict
+        self._verdict_cells = width if layout.verdict else 0
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a finding, one of the ages shown, a note or the cursor changes."""
@@ -82,7 +89,8 @@ class Findings(Framed):
         )
         place = self._listed, self._chosen, self._index
         facts = view.facts if self.fills else ()
-        return findings, len(view.findings), view.notes, place, facts, bool(view.rows)
+        marked = bool(view.marked)
+        return findings, len(view.findings), view.notes, place, facts, bool(view.rows), marked
 
     def _within_reach(self, view: ScreenView) -> Sequence[ServerFinding]:
         """Return the findings that can be on the screen: each takes at least a line."""
@@ -106,7 +114,8 @@ class Findings(Framed):
             shown, missing, key = *self._list(view, width, room, palette), "↓"
         else:
             self._top = 0
-            shown, missing, key = *_glance(view, width, room, palette), key_name("findings")
+            said = self._said(view)
+            shown, missing, key = *_glance(view, width, room, palette, said), key_name("findings")
         self._more = f"+{missing} more: {key}" if missing else ""
         for index, block in enumerate(shown):
             last = index == len(shown) - 1
@@ -121,6 +130,16 @@ class Findings(Framed):
             lines[0].append(" " * max(0, width - lines[0].cell_len))
             lines[0].stylize_before(f"on {ground}" if ground else "")
         return lines + self._facts(view, width, room - len(lines), palette)
+
+    def _said(self, view: ScreenView) -> Collection[int]:
+        """Return the findings whose advice the line of the verdict says in full: once is enough."""
+        width = self._verdict_cells
+        if not width or view.worst is None or (view.marked and width < LARGE):
+            return ()
+        verdict, source = verdict_of(view), view.worst.row.source
+        remedy = verdict.shown(width)[1] if verdict is not None else ""
+        near = view.findings.reach(self.size.height) if remedy else ()
+        return {at for at, item in near if item.row.source == source and says(remedy, item)}
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
         """Return how many findings have no room."""
@@ -252,20 +271,25 @@ def _ages(item: ServerFinding) -> tuple[str, str]:
 
 
 def _glance(
-    view: ScreenView, width: int, room: int, palette: dict[str, str]
+    view: ScreenView, width: int, room: int, palette: dict[str, str], said: Collection[int]
 ) -> tuple[list[Block], int]:
     """Return the lines of a pane that does not scroll, and the number of findings left out."""
-    blocks, left_out = _blocks(view, width, room, palette, {})
+    blocks, left_out = _blocks(view, width, room, palette, {}, said)
     full = sum(block.height for block in blocks if block.loud) > room
     # A death and the fault before it are shown together: the change must be visible.
     if full and (earlier := _before_deaths(view)):
-        blocks, left_out = _blocks(view, width, room, palette, earlier)
+        blocks, left_out = _blocks(view, width, room, palette, earlier, said)
     shown = fill(blocks, room)
     return shown, len(blocks) - len(shown) + left_out
 
 
 def _blocks(
-    view: ScreenView, width: int, room: int, palette: dict[str, str], earlier: Mapping[int, int]
+    view: ScreenView,
+    width: int,
+    room: int,
+    palette: dict[str, str],
+    earlier: Mapping[int, int],
+    said: Collection[int],
 ) -> tuple[list[Block], int]:
     """Return findings as blocks, then the notes, and the number of those for which none is made.
 
@@ -280,7 +304,10 @@ def _blocks(
             continue
         before = earlier.get(index)
         died_of = None if before is None else view.findings[before]
-        block = finding_block(item, view.tz, width, palette, died_of, alone=view.alone)
+        block = finding_block(
+            item, view.tz, width, palette, died_of, alone=view.alone,
+            said=index in said and (before is None or before in said),
+        )  # fmt: skip
         block.place = index
         blocks.append(block)
     left_out = len(view.findings) - len(mentioned) - len(blocks)

@@ -9,11 +9,8 @@ from rich.text import Text
 
 from vllm_watch.tui.layout import LARGE
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.verdict import Verdict, verdict_of
+from vllm_watch.tui.verdict import ARROW, Verdict, verdict_of
 from vllm_watch.tui.widgets.pane import Pane
-from vllm_watch.tui.wording import shortened
-
-_ARROW = " → "
 
 
 class VerdictLine(Pane):
@@ -60,11 +57,10 @@ def span_text(view: ScreenView, width: int, palette: dict[str, str]) -> Text:
 def verdict_text(verdict: Verdict, width: int, palette: dict[str, str]) -> Text:
     """Return a verdict in exactly `width` cells: what, what to change, an aside at the end."""
     line = Text(f" {verdict.glyph} ", style=f"bold {palette[verdict.role]}", end="")
-    room = width - line.cell_len - 1
-    words, remedy = _pair(verdict, room)
+    words, remedy = verdict.shown(width)
     line.append(words)
     if remedy:
-        line.append(_ARROW, style="not bold")
+        line.append(ARROW, style="not bold")
         line.append(remedy, style=palette["text"])
     aside = verdict.aside
     if aside and line.cell_len + cell_len(aside) + 3 <= width:
@@ -75,27 +71,3 @@ def verdict_text(verdict: Verdict, width: int, palette: dict[str, str]) -> Text:
     if ground:
         line.stylize(f"on {ground}")
     return line
-
-
-def _pair(verdict: Verdict, room: int) -> tuple[str, str]:
-    """Return what is wrong and what to change, as much of both as there is room for.
-
-    The shortest remedy comes before the longer words: what to change must be seen.
-    """
-    for words, remedy in verdict.pairs:
-        if cell_len(words) + (len(_ARROW) + cell_len(remedy) if remedy else 0) <= room:
-            return words, remedy
-    shortest = min(verdict.remedy, key=cell_len, default="")
-    for words in verdict.words:
-        if not shortest:
-            if cell_len(words) <= room:
-                return words, ""
-            continue
-        for remedy in verdict.remedy:
-            if cell_len(words) + len(_ARROW) + cell_len(remedy) <= room:
-                return words, remedy
-    for words in verdict.words:
-        if cell_len(words) <= room:
-            left = room - cell_len(words) - len(_ARROW)
-            return words, shortened(shortest, left) if shortest and left >= 16 else ""
-    return shortened(verdict.words[-1], room), ""
