@@ -263,6 +263,8 @@ def _lines_of(case: Case, name: str, until: float, limit: int) -> Iterator[Event
             if span.rule.scope == SCOPE:
                 title += f" in {case.settings.health.http_seconds / 60:g} min"
                 part = "alert"
+            else:  # its figures were those of that moment: beside the newest ones they confuse
+                title = title.partition(":")[0]
             begun = begun_at(span, spans, at)
             yield EventLine(begun, GLYPHS[severity], severity, name, title, part=part)
         for worst in {id(step[2]): step[2] for step in steps}.values():
