@@ -24,7 +24,8 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFindings
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.card import Card
-from vllm_watch.tui.widgets.columns import Table, columns_for, header, ribbon_place
+from vllm_watch.tui.widgets.cells import Table
+from vllm_watch.tui.widgets.columns import columns_for, header, ribbon_place
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.keyline import KeyLine

@@ -16,7 +16,7 @@ from vllm_watch.tui.palette import THEME, roles_of
 from vllm_watch.tui.rows import Row, Rows
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.tablelines import TableLines
-from vllm_watch.tui.widgets.columns import Table
+from vllm_watch.tui.widgets.cells import Table
 from vllm_watch.tui.widgets.fleet import Fleet
 
 PALETTE = {**roles_of(THEME), "shading": "smooth"}

@@ -23,14 +23,13 @@ from vllm_watch.tui.rows import Row
 from vllm_watch.tui.savedchoices import save_choice, saved_choice
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.tablelines import TableLines
+from vllm_watch.tui.widgets.cells import CellDrawer, Table
 from vllm_watch.tui.widgets.columns import (
     HEADED,
     LEFT,
     TAIL,
     WORDY_STATES,
-    CellDrawer,
     Column,
-    Table,
     columns_for,
     header,
     ribbon_place,

@@ -11,7 +11,8 @@ from vllm_watch.tui.eventlines import TOLD_TO_STOP
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import progress_bar
-from vllm_watch.tui.widgets.columns import TAIL, CellDrawer, Column
+from vllm_watch.tui.widgets.cells import CellDrawer
+from vllm_watch.tui.widgets.columns import TAIL, Column
 from vllm_watch.tui.wording import shortened
 
 _ENDED = {
