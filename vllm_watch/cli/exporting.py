@@ -6,10 +6,10 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, tzinfo
 from pathlib import Path
 
 from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
+from vllm_watch.cli.newscounts import NewsCounts
 from vllm_watch.cli.parser import Arguments
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
@@ -18,8 +18,7 @@ from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import BinaryIO
-from vllm_watch.core.news import Block, FileTrouble, News, PathSearch, ZoneFound
-from vllm_watch.core.records import Sample, SampleTable
+from vllm_watch.core.news import News, PathSearch
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
 from vllm_watch.reports.iterations import ITERATION_FIELDS, iteration_rows
@@ -34,7 +33,6 @@ from vllm_watch.reports.tabular import (
     csv_lines,
     write_parquet,
 )
-from vllm_watch.reports.text import not_vllm, stats_not_read
 from vllm_watch.reports.timerange import Beginnings, TimeRange
 from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
@@ -53,8 +51,6 @@ _LACKS = {
     "--times": "the log has no samples",
 }
 """Why there are no such rows."""
-_MOST_REACHES = 3
-"""Most logs of which an error gives the time span."""
 
 
 def export(arguments: Arguments) -> int:
@@ -69,7 +65,7 @@ def export(arguments: Arguments) -> int:
     if arguments.follow:
         return _follow(ingest, wanted)
     require_logs(arguments.paths, ingest.discover())
-    counts = _NewsCounts()
+    counts = NewsCounts()
     with reading_shown(ingest.found) as passed:
         read = _shown(counts.passed_on(ingest.read_once()), passed)
         _export(arguments.output, read, wanted, counts)
@@ -77,7 +73,7 @@ def export(arguments: Arguments) -> int:
     return FAILED if counts.unreadable else DONE
 
 
-def _export(output: str, read: Iterator[News], wanted: _Wanted, counts: _NewsCounts) -> None:
+def _export(output: str, read: Iterator[News], wanted: _Wanted, counts: NewsCounts) -> None:
     """Write the wanted rows of logs that are read once.
 
     Raises:
@@ -201,7 +197,7 @@ class _Counted:
                 self.rows += 1
                 yield json_line(item)
 
-    def require(self, wanted: _Wanted, counts: _NewsCounts) -> None:
+    def require(self, wanted: _Wanted, counts: NewsCounts) -> None:
         """Refuse a span without rows; report that there are no rows of another kind.
 
         Raises:
@@ -291,88 +287,3 @@ def _since(
             yield None
             break
     yield from rows
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The contents of a log."""
-
-    size: int = 0
-    lines: int = 0
-    samples: int = 0
-    stats_like: int = 0
-    stamped: bool = False
-
-
-class _NewsCounts:
-    """Counts passing news, to explain why there are no samples."""
-
-    def __init__(self) -> None:
-        """Start before the first news."""
-        self.unreadable: set[str] = set()
-        """Logs that could not be read; this has been reported."""
-        self._tallies: dict[str, _Tally] = {}
-        self._reach: dict[str, tuple[float, float]] = {}
-        self._zones: dict[str, tzinfo] = {}
-
-    def passed_on(self, read: Iterator[News]) -> Iterator[News]:
-        """Pass news on; say on stderr what could not be read."""
-        for news in read:
-            match news:
-                case FileTrouble(source, text=text, twin=twin) if text:
-                    say(text)
-                    if not twin:
-                        self.unreadable.add(source)
-                case ZoneFound(source, tz):
-                    self._zones[source] = tz
-                case Block(source):
-                    tally = self._tallies.setdefault(source, _Tally())
-                    tally.size += news.size
-                    tally.lines += news.lines
-                    tally.samples += self._samples(news)
-                    tally.stats_like += news.stats_like
-                    tally.stamped |= news.newest_stamp is not None
-            yield news
-
-    def _samples(self, block: Block) -> int:
-        """Count the samples of a block, and note their time span."""
-        times: list[float] = []
-        count = 0
-        for item in block.items:
-            if isinstance(item, SampleTable):
-                times += (min(item.times), max(item.times))
-                count += len(item)
-            elif isinstance(item, Sample):
-                times.append(item.time)
-                count += 1
-        if times:
-            first, newest = self._reach.get(block.source, (times[0], times[0]))
-            self._reach[block.source] = min(first, *times), max(newest, *times)
-        return count
-
-    def reach(self) -> str:
-        """Return the time span of the samples of each log, of the first few logs."""
-        parts = []
-        for source, reach in list(self._reach.items())[:_MOST_REACHES]:
-            ends = (datetime.fromtimestamp(at, self._zones[source]) for at in reach)
-            parts.append("from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends))
-        if not parts:
-            return "there are no samples"
-        more = len(self._reach) - len(parts)
-        rest = f" and those of {more} more logs" if more else ""
-        return f"the samples are {', '.join(parts)}{rest}"
-
-    def say_what_is_missing(self, sources: list[str]) -> None:
-        """Report for each log why it did not yield all its samples."""
-        for source in sources:
-            tally = self._tallies.get(source, _Tally())
-            if tally.stats_like:
-                say(f"{source}: {stats_not_read(tally.stats_like)}")
-            elif tally.samples or (source in self.unreadable and not tally.size):
-                continue
-            elif not tally.size:
-                say(f"{source}: is empty")
-            elif not tally.stamped:
-                say(f"{source}: {not_vllm(tally.lines)}; is it a vLLM log?")
-            else:
-                say(f"{source}: has no stats line, so there are no figures")
