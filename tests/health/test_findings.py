@@ -8,8 +8,8 @@ from tests.tui.screens import monitor_of, server_of
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Event, Sample
-from vllm_watch.health.alertfindings import shown_value
 from vllm_watch.health.monitor import Health, Monitor
+from vllm_watch.health.signalwords import shown_value
 
 LOG = "vllm_Tiny_port1_realtime.log"
 

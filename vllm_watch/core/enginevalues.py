@@ -57,3 +57,8 @@ def newest_sample(run: Run, time: float) -> float | None:
         if index is not None:
             newest.append(run.series[engine].written(index, time))
     return max(newest, default=None)
+
+
+def newest_values(run: Run, engine: int | None, time: float) -> dict[str, float]:
+    """Return the values of the newest sample at `time`, of one engine or all engines combined."""
+    return run_values(run, time) if engine is None else engine_values(run, engine, time)

@@ -9,19 +9,21 @@ from operator import itemgetter
 from vllm_watch.config import HealthSettings
 from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.enginevalues import engine_values, run_values
-from vllm_watch.core.figures import counted, short_time
+from vllm_watch.core.enginevalues import newest_values
+from vllm_watch.core.figures import counted
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import with_advice
 from vllm_watch.health.rules import RECORDED_SCOPES, SAMPLED_SCOPES, SEVERITIES, Rule
+from vllm_watch.health.signalwords import Words, in_words, shown_value
 from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 
 Rise: TypeAlias = "tuple[float, Severity, AlertSpan]"
 """When an alert became a warning or grew worse, how severe it was then, and by which alert."""
+
 
 _WHOLE = frozenset(
     {
@@ -30,15 +32,6 @@ _WHOLE = frozenset(
     }
 )
 """Signals from the start-up that are whole numbers."""
-_SHOWN: Mapping[str, str] = {
-    **dict.fromkeys(("utilization", "memory_share", "difference", "budget_share"), "percent"),
-    **dict.fromkeys(("step_time", "step_usual"), "time"),
-    **dict.fromkeys(("ttft_value", "itl_value", "queue_value"), "time"),
-    **dict.fromkeys(("ttft_target", "itl_target", "queue_target"), "time"),
-    "power_w": "watt",
-    "temperature_c": "degrees",
-}
-"""Formats of signals that are not metrics of the catalogue; others are plain numbers."""
 
 
 def alert_finding(
@@ -347,40 +340,3 @@ def _limit_text(rule: Rule, settings: HealthSettings) -> str:
     if test.signal in METRIC_BY_NAME:
         return shown_value(test.signal, level)
     return f"{level * 100:.0f} %"
-
-
-def newest_values(run: Run, engine: int | None, time: float) -> dict[str, float]:
-    """Return the values of the newest sample at `time`, of one engine or all engines combined."""
-    return run_values(run, time) if engine is None else engine_values(run, engine, time)
-
-
-def in_words(values: Mapping[str, float]) -> dict[str, str]:
-    """Return values of metrics as a person reads them."""
-    return {name: shown_value(name, value) for name, value in values.items()}
-
-
-class Words(dict[str, str]):
-    """Values of a template; an unknown one becomes a dash."""
-
-    def __missing__(self, key: str) -> str:
-        return "–"
-
-
-def shown_value(metric: str, value: float) -> str:
-    """Return a value as a person reads it: per cent for ratios, thousands separated."""
-    if metric not in METRIC_BY_NAME:
-        return _shown_signal(_SHOWN.get(metric, ""), value)
-    kind = METRIC_BY_NAME[metric].kind
-    if kind == "ratio":
-        return f"{value * 100:.0f} %"
-    if kind == "rate":
-        return f"{value:,.0f} {METRIC_BY_NAME[metric].unit}"
-    return f"{value:,.0f}"
-
-
-def _shown_signal(kind: str, value: float) -> str:
-    """Return a recorded value as text."""
-    if kind == "time":
-        return short_time(value)
-    unit = {"watt": " W", "degrees": " °C"}.get(kind, "")
-    return f"{value * 100:.0f} %" if kind == "percent" else f"{value:,.0f}{unit}"

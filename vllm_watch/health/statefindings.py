@@ -210,7 +210,8 @@ def _of_rule(
     rule = case.book.states.get(name)
     if rule is None:
         return None
-    from vllm_watch.health.alertfindings import Words, in_words, newest_values
+    from vllm_watch.core.enginevalues import newest_values
+    from vllm_watch.health.signalwords import Words, in_words
 
     limit = case.settings.watch.starting_limit_seconds
     said = {

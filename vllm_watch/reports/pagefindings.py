@@ -10,12 +10,12 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.excerpt import LogLine, evidence_lines
+from vllm_watch.reports.findingwords import FindingWords, cost_words, findings_in_words
 from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.nextstart import Change, line_notes, next_start
 from vllm_watch.reports.plot import Axis
 from vllm_watch.reports.startline import start_line
 from vllm_watch.reports.summary import RunSummary
-from vllm_watch.reports.summarywords import FindingWords, cost_words, findings_in_words
 
 _LONGEST = 300
 _SPAN_WIDTH, _SPAN_HEIGHT = 160.0, 10.0

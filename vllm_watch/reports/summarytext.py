@@ -7,17 +7,15 @@ from datetime import tzinfo
 
 from vllm_watch.core.naming import visible
 from vllm_watch.health.rules import GLYPHS
+from vllm_watch.reports.findingwords import FindingWords, advice_words, findings_in_words
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
     ENGINE_HEADS,
     FIGURE_HEADS,
     FLEET_HEADS,
-    FindingWords,
-    advice_words,
     engine_rows,
     facts_beside_findings,
     figure_rows,
-    findings_in_words,
     fleet_rows,
     headline,
     summary_facts,
