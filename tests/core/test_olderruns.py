@@ -5,10 +5,11 @@ from __future__ import annotations
 from tests.seriesfigures import figures_of
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.buckets import Keep, Tier
+from vllm_watch.core.keptevents import MOST_EVENTS, MOST_TEXT
 from vllm_watch.core.news import Block, PathSearch
 from vllm_watch.core.olderruns import FEWEST_EVENTS, MOST_QUIET, MOST_RUNS, make_room_of_quiet
 from vllm_watch.core.records import Event, Requests, Sample
-from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
+from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server, Store
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 from vllm_watch.health.monitor import Monitor
@@ -77,7 +78,7 @@ def test_the_text_of_errors_is_bounded() -> None:
         run.add_event(
             Event("error", float(number), "y" * 2_000, level="ERROR", continues=True), None
         )
-        assert run.characters == sum(kept.size for kept in run.events) <= MOST_TEXT
+        assert run.events.characters == sum(kept.size for kept in run.events) <= MOST_TEXT
     assert run.events[-1].event.time == 2_999
     assert run.events[-1].lines == ["y" * 2_000]
     assert len(run.events) == MOST_TEXT // 4_000

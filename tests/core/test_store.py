@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from vllm_watch.core.configuration import ServerConfiguration
+from vllm_watch.core.keptevents import MOST_ERROR_LINES, MOST_EVENTS
 from vllm_watch.core.news import (
     Block,
     CompanionBlock,
@@ -16,7 +17,7 @@ from vllm_watch.core.news import (
     ZoneFound,
 )
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
-from vllm_watch.core.run import MOST_ERROR_LINES, MOST_EVENTS, Run
+from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server, Store
 
 LOG = "logs/vllm_Tiny_port9101_realtime.log"

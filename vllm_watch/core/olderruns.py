@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
+from vllm_watch.core.keptevents import MOST_EVENTS, MOST_TEXT
+from vllm_watch.core.run import Run
 from vllm_watch.core.traffic import MOST_STRETCHES
 
 MOST_RUNS = 100
@@ -29,13 +30,13 @@ def make_room(runs: list[Run], keep: Keep) -> None:
     over = sum(len(run.events) for run in older) - MOST_EVENTS
     for run in older:
         if over > 0:
-            over -= run.forget(over, FEWEST_EVENTS)
-    over = sum(run.characters for run in older) - MOST_TEXT
+            over -= run.events.forget(over, FEWEST_EVENTS)
+    over = sum(run.events.characters for run in older) - MOST_TEXT
     for run in older:
         while over > 0 and len(run.events) > FEWEST_EVENTS:
-            before = run.characters
-            run.forget(1, FEWEST_EVENTS)
-            over -= before - run.characters
+            before = run.events.characters
+            run.events.forget(1, FEWEST_EVENTS)
+            over -= before - run.events.characters
     over = sum(len(run.traffic) for run in older) - MOST_STRETCHES
     for run in older:
         while over > 0 and len(run.traffic) > FEWEST_POINTS:

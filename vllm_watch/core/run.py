@@ -13,34 +13,22 @@ from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.countstart import CountStart
-from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
-from vllm_watch.core.keptevents import ConfigurationLine, KeptEvent
+from vllm_watch.core.keptevents import ConfigurationLine, KeptEvent, KeptEvents
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
+from vllm_watch.core.records import Event, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 if TYPE_CHECKING:
     from vllm_watch.core.steps import Steps
 
-MOST_EVENTS = 2_000
-"""Events kept per run; beyond that, the oldest ordinary ones are dropped."""
 MOST_CONFIGURATION_LINES = 500
 """Configuration lines kept per run: those of the start-up."""
-MOST_TEXT = 2_000_000
-"""Characters of events kept per run that is watched: some 200 long tracebacks."""
-MOST_ERROR_LINES = 200
-"""Lines kept of one error message."""
-BURST_SECONDS = 10.0
-"""HTTP errors closer together than this are one burst: one stats interval of vLLM."""
 
 PROCESSING = "processing prompts"
 """Phase of the progress bar of a run of the class `LLM`, without a server."""
-HTTP_ERRORS = "http_errors"
-"""Kind of the event for a burst of requests answered with an error."""
-_FORGETTABLE = frozenset({"error", "spike", "refused", HTTP_ERRORS})
-
 _TIMES = (
     "began",
     "first_stamp",
@@ -78,7 +66,7 @@ class Run:
     """Engines with samples; the aggregated line only where no engine has its own."""
     last_arrivals: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
-    events: list[KeptEvent] = field(default_factory=list)
+    events: KeptEvents = field(init=False)
     configuration: ServerConfiguration = field(default_factory=ServerConfiguration)
     configuration_builder: ConfigurationBuilder = field(default_factory=ConfigurationBuilder)
     configuration_lines: list[ConfigurationLine] = field(default_factory=list)
@@ -106,8 +94,6 @@ class Run:
     """Newest state of the progress bar of a run without a server."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
-    characters: int = 0
-    """Characters of its events."""
     stretches: dict[int, WorkStretch] = field(default_factory=dict)
     """Engine to its newest stretch when samples were thinned last (`core/states.py`)."""
     newest_stretches: dict[int, tuple[int, object, float]] = field(default_factory=dict)
@@ -121,7 +107,8 @@ class Run:
     """Lines over time in steps, as far as requested (`core/folds.py`)."""
 
     def __post_init__(self) -> None:
-        """Limit the requests, too, if samples are limited."""
+        """Limit events and requests, too, if samples are limited."""
+        self.events = KeptEvents(bounded=self.keep is not None and self.keep.forgets)
         if self.keep is not None:
             self.traffic = Traffic(MOST_STRETCHES)
 
@@ -190,13 +177,9 @@ class Run:
             self.wrote(event.written)
         if self.count_start.take(event):
             return
-        begun = self._newest_of(own=True) if event.continues else None
-        if begun is not None and begun.event.twin == event.twin:
-            if len(begun.lines) < MOST_ERROR_LINES:
-                begun.lines.append(event.text)
-                self._count_text(len(event.text))
+        if self.events.continued_by(event):
             return
-        self._keep(event, arrived)
+        self.events.add(self._kept(event, arrived))
         if event.kind in CONFIG_KINDS:
             self.configuration = self.configuration_builder.take(event)
             known = (event.time, event.written, self.newest_own)
@@ -221,7 +204,7 @@ class Run:
         """Count requests; those answered with an error also make an event."""
         errors = {status: n for status, n in requests.served.items() if status >= "400" and n}
         if errors:
-            self._add_http_errors(requests, errors, arrived)
+            self.events.add_answers(requests, errors, partial(self._kept, arrived=arrived))
             if requests.time is not None and self.newest_stamp is not None:
                 self.wrote(requests.time)
         self.served.update(requests.served)
@@ -321,76 +304,6 @@ class Run:
             if value is not None:
                 setattr(self, name, value + seconds)
 
-    def _keep(self, event: Event, arrived: float | None) -> None:
-        self.events.append(self._kept(event, arrived))
-        self._count_text(len(event.text))
-        if len(self.events) > MOST_EVENTS:
-            self._forget()
-
     def _kept(self, event: Event, arrived: float | None) -> KeptEvent:
         stamps = [at for at in (self.newest_own, event.after) if at is not None]
         return KeptEvent(event, arrived, max(stamps, default=None))
-
-    def _count_text(self, characters: int) -> None:
-        """Count text, and forget events if a watched run has too much of it."""
-        self.characters += characters
-        if self.keep is not None and self.keep.forgets:
-            self.forget_text()
-
-    def forget_text(self) -> None:
-        """Forget events until their text is no longer than `MOST_TEXT`."""
-        while self.characters > MOST_TEXT and len(self.events) > 1:
-            self._forget()
-
-    def _newest_of(self, *, own: bool) -> KeptEvent | None:
-        """Return the newest event: from a line of the log (`own`), or from failed requests."""
-        newest_first = reversed(self.events)
-        return next((m for m in newest_first if (m.event.kind != HTTP_ERRORS) == own), None)
-
-    def _add_http_errors(
-        self, requests: Requests, errors: Mapping[str, int], arrived: float | None
-    ) -> None:
-        """Keep errors as an event; errors of one burst share one event at the burst's beginning."""
-        burst = self._newest_of(own=False)
-        if burst is not None and not _near(burst.event.time, requests.time):
-            burst = None
-        before = {} if burst is None else burst.event.fields
-        known = Counter({status: n for status, n in before.items() if isinstance(n, int)})
-        total = known + Counter(errors)
-        listed = {*str(before.get("routes", "")).split(", "), *requests.failing} - {""}
-        routes = ", ".join(sorted(listed))
-        text = _answers(total) + (f" at {routes}" if routes else "")
-        fields: dict[str, FieldValue] = {**total, **({"routes": routes} if routes else {})}
-        if burst is None:
-            self._keep(Event(HTTP_ERRORS, requests.time, text, fields, "ERROR"), arrived)
-        else:
-            burst.event = replace(burst.event, text=text, fields=fields)
-
-    def forget(self, count: int, fewest: int) -> int:
-        """Drop `count` events, the ordinary ones first, but keep `fewest`; return how many went."""
-        count = max(0, min(count, len(self.events) - fewest))
-        for _ in range(count):
-            self._forget()
-        return count
-
-    def _forget(self) -> None:
-        """Drop the oldest event that says nothing about the state, or else one in the middle."""
-        ordinary = (i for i, m in enumerate(self.events) if m.event.kind in _FORGETTABLE)
-        index = next(ordinary, len(self.events) // 2)
-        self.characters -= self.events.pop(index).size
-
-
-def _near(one: float | None, other: float | None) -> bool:
-    """Return whether two times belong to one burst; two unknown times do."""
-    if one is None or other is None:
-        return one is other
-    return abs(other - one) <= BURST_SECONDS
-
-
-def _answers(errors: Mapping[str, int]) -> str:
-    """Return `12 requests answered 500, 1 answered 503`."""
-    parts = [f"{n:,} answered {status}" for status, n in sorted(errors.items())]
-    first, *rest = parts
-    number, _, answered = first.partition(" ")
-    noun = "request" if number == "1" else "requests"
-    return ", ".join([f"{number} {noun} {answered}", *rest])

@@ -172,7 +172,7 @@ class Monitor:
             from vllm_watch.core.olderruns import make_room
 
             make_room(server.runs, self._keep)
-            server.run.forget_text()
+            server.run.events.forget_text()
 
     def searched(self, search: PathSearch) -> None:
         """Note the result of a search of the paths."""
@@ -326,7 +326,7 @@ class Monitor:
         """Return how an earlier run died, None if it did not; cached, since it is over."""
         from vllm_watch.core.crashloop import Death
 
-        evidence = (len(run.events), run.characters, run.newest_stamp)
+        evidence = (len(run.events), run.events.characters, run.newest_stamp)
         known = run.memo.get("death")
         if known is None or known[0] != evidence:
             end = run.newest_stamp if run.newest_stamp is not None else math.inf

@@ -12,13 +12,14 @@ import numpy as np
 from vllm_watch.config import CostSettings
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.keptevents import HTTP_ERRORS
 from vllm_watch.core.meantimes import MeanTimes, run_times
 from vllm_watch.core.metrics import METRICS, engine_label
 from vllm_watch.core.naming import ServerName, name_from_fields
 from vllm_watch.core.percentiles import percentile, places
 from vllm_watch.core.reasons import DEATHS
 from vllm_watch.core.refusals import Refusal, refusals_of
-from vllm_watch.core.run import HTTP_ERRORS, Run
+from vllm_watch.core.run import Run
 from vllm_watch.core.startup import Phase, phases_of, ready_after
 from vllm_watch.core.states import UP, ServerState
 from vllm_watch.core.store import Server

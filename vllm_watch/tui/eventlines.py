@@ -11,10 +11,10 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.evidence import end_of, torn_down
 from vllm_watch.core.figures import duration
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.core.keptevents import KeptEvent
+from vllm_watch.core.keptevents import HTTP_ERRORS, KeptEvent
 from vllm_watch.core.reasons import DEATHS, ERRORS, without_module
 from vllm_watch.core.records import Event, FieldValue
-from vllm_watch.core.run import HTTP_ERRORS, Run
+from vllm_watch.core.run import Run
 from vllm_watch.core.startup import is_engine_ready, without_server, working_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, begun_at, over_words, shown_rises
