@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.configfiles import load, refusal, write
 from vllm_watch.config import ConfigError, Settings, known_settings
-from vllm_watch.config.sections import NOT_ABOVE
+from vllm_watch.config.judgementsections import NOT_ABOVE
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from vllm_watch.config.commandsections import CheckSettings, CompareSettings
+from vllm_watch.config.judgementsections import AdviceSettings, HealthSettings, TrendSettings
 from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.kinds import Kind
 from vllm_watch.config.layers import ConfigError, load_settings
 from vllm_watch.config.registry import Setting, known_settings
 from vllm_watch.config.screensection import ReplaySettings, ScreenSettings
 from vllm_watch.config.sections import (
-    AdviceSettings,
     CostSettings,
-    HealthSettings,
     RequestTimesSettings,
     ServerSettings,
     TimeSettings,
-    TrendSettings,
     WatchSettings,
 )
 from vllm_watch.config.settings import Settings

@@ -6,6 +6,7 @@ import os
 from types import MappingProxyType
 
 from vllm_watch import locations
+from vllm_watch.config.judgementsections import NOT_ABOVE
 from vllm_watch.config.kinds import Kind, shown
 from vllm_watch.config.overrides import OVERRIDE, PATTERNS, SECTIONS_OF_JUDGEMENT, Override
 from vllm_watch.config.registry import (
@@ -15,7 +16,7 @@ from vllm_watch.config.registry import (
     known_settings,
     server_kinds,
 )
-from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
+from vllm_watch.config.sections import ServerSettings
 from vllm_watch.config.settings import Settings
 from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.mistakes import MistakeError, name_hint, why_failed

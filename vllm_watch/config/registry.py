@@ -5,7 +5,13 @@ from __future__ import annotations
 from functools import cache
 from types import MappingProxyType
 
-from vllm_watch.config import commandsections, keysection, screensection, sections
+from vllm_watch.config import (
+    commandsections,
+    judgementsections,
+    keysection,
+    screensection,
+    sections,
+)
 from vllm_watch.config.kinds import DOCUMENTATION_KEY, METADATA_KEY, Kind
 from vllm_watch.core.dataclass import dataclass, field_options
 from vllm_watch.core.hints import TYPE_CHECKING, Any
@@ -21,9 +27,9 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "watch": sections.WatchSettings,
         "screen": screensection.ScreenSettings,
         "replay": screensection.ReplaySettings,
-        "health": sections.HealthSettings,
-        "advice": sections.AdviceSettings,
-        "trend": sections.TrendSettings,
+        "health": judgementsections.HealthSettings,
+        "advice": judgementsections.AdviceSettings,
+        "trend": judgementsections.TrendSettings,
         "alerts": sections.AlertSettings,
         "check": commandsections.CheckSettings,
         "compare": commandsections.CompareSettings,
@@ -99,17 +105,16 @@ def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     ]
 
 
-_MODULES = (sections, commandsections, screensection)
-
-
 @cache
 def _documentation() -> Mapping[tuple[str, str], str]:
     """The docstring of every field, read from the source: Python does not keep them."""
     import ast
     import inspect  # both together 15 ms, for `vllm-watch config` only
+    import sys
 
     texts: dict[tuple[str, str], str] = {}
-    sources = (inspect.getsource(module) for module in _MODULES)
+    modules = dict.fromkeys(cls.__module__ for cls in SECTIONS.values())
+    sources = (inspect.getsource(sys.modules[name]) for name in modules)
     for cls in (one for source in sources for one in ast.parse(source).body):
         if not isinstance(cls, ast.ClassDef):
             continue

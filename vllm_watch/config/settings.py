@@ -5,19 +5,17 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from vllm_watch.config.commandsections import CheckSettings, CompareSettings, SloSettings
+from vllm_watch.config.judgementsections import AdviceSettings, HealthSettings, TrendSettings
 from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.overrides import Override
 from vllm_watch.config.registry import known_settings
 from vllm_watch.config.screensection import ReplaySettings, ScreenSettings
 from vllm_watch.config.sections import (
-    AdviceSettings,
     AlertSettings,
     CostSettings,
-    HealthSettings,
     RequestTimesSettings,
     ServerSettings,
     TimeSettings,
-    TrendSettings,
     WatchSettings,
 )
 from vllm_watch.core.dataclass import dataclass, field, replace

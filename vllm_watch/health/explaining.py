@@ -60,9 +60,7 @@ def explained(book: RuleBook, found: Sequence[Finding]) -> list[Finding]:
 def with_explained(finding: Finding, below: Iterable[Finding]) -> Finding:
     """Return a finding with those it explains; it is at least as severe as the worst of them."""
     below = tuple(sorted(below, key=rank))
-    worst = max(
-        (finding.severity, *(one.severity for one in below)), key=lambda s: SEVERITIES.index(s)
-    )
+    worst = max((finding.severity, *(one.severity for one in below)), key=SEVERITIES.index)
     return replace(finding, severity=worst, explains=(*finding.explains, *below))
 
 

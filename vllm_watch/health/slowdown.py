@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 
-from vllm_watch.config.sections import TrendSettings
+from vllm_watch.config.judgementsections import TrendSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Literal, NamedTuple
 from vllm_watch.core.percentiles import median

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from vllm_watch.config.sections import HealthSettings, TrendSettings
+from vllm_watch.config.judgementsections import HealthSettings, TrendSettings
 from vllm_watch.core.copying import copied
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple

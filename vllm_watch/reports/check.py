@@ -84,8 +84,8 @@ def worst(codes: Iterable[int]) -> int:
 def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Return verdicts in order of importance.
 
-    Among equal codes, dead and stalled servers come first and stopped ones last: somebody meant a
-    stop. Then comes what is newest.
+    Among equal codes, dead and stalled servers come first, and stopped ones last: a stop is
+    deliberate. Then comes what is newest.
     """
     return sorted(verdicts, key=_importance)
 
