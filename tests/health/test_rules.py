@@ -66,6 +66,13 @@ def test_a_text_reads_well_if_only_one_request_runs_or_waits() -> None:
         assert not any(map(counts.search, (rule.title, rule.raised_title, rule.detail))), rule.id
 
 
+def test_a_finding_without_an_end_of_its_own_ends_with_its_title() -> None:
+    over = {rule.id: rule.over for rule in builtin_rules().rules}
+    assert over["kv-cache-low"] == "Room for more: over"
+    assert over["over-capacity-start"] == "More requests allowed than fit at full length: over"
+    assert over["kv-cache-high"] == "KV cache down to {value}"
+
+
 def test_severities_are_those_of_the_guides() -> None:
     severities = {  # new rules may be added, these may not be removed or changed
         "kv-cache-critical": "critical",

@@ -43,7 +43,7 @@ def test_a_drop_is_a_finding_a_mark_and_two_events() -> None:
     assert [(mark.time, mark.glyph) for mark in found] == [(BEGIN + 200, "▲")]
     lines = event_lines(monitor, BEGIN + 300, 60)
     assert [(line.time, line.text) for line in lines if line.glyph in "▲✓"] == [
-        (BEGIN + 270, "dropped: ended"),
+        (BEGIN + 270, "Throughput fell suddenly: over"),
         (BEGIN + 200, "Throughput fell suddenly: 1,001 → 80 tok/s"),
     ]
     # Nothing of it before it is certain, at the third low line.

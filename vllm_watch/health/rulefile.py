@@ -20,6 +20,7 @@ from vllm_watch.health.rules import (
     RuleError,
     StateRule,
     Test,
+    title_over,
 )
 from vllm_watch.tables import read_table
 
@@ -102,7 +103,7 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
             if len(entry.get(key, "")) > LONGEST_WORD:
                 raise RuleError(f"{where}: {key} {entry[key]!r} has over {LONGEST_WORD} characters")
         values["hold"] = _hold_of(where, values.pop("recent", None), entry)
-        values.setdefault("over", f"{entry['word']}: ended")
+        values.setdefault("over", title_over(entry["title"]))
         for key in ("word", "title", "remedy"):
             values.setdefault(f"raised_{key}", entry[key])
         return Rule(**values)

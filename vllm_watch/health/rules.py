@@ -153,6 +153,11 @@ class RuleBook:
         return self._hides.get(finding, ())
 
 
+def title_over(title: str) -> str:
+    """Return what is said when a finding is over and no text of its own says so."""
+    return f"{title.partition(':')[0]}: over"
+
+
 @cache
 def builtin_rules() -> RuleBook:
     """Return the built-in rules, read once."""

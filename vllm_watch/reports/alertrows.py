@@ -13,6 +13,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_finding, over_words
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import title_over
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.reports.rows import Row, iso, row_of
 
@@ -69,7 +70,7 @@ def alert_rows(
             finding = monitor.trends(server, run).finding(run, span)
             severity, text = finding.severity, finding.title
             if change.resolved:
-                text = f"{finding.word}: ended"
+                text = title_over(finding.title)
         yield change.time, _row(server, run, change, severity, text)
 
 

@@ -21,7 +21,7 @@ from vllm_watch.health.alertfindings import alert_title, begun_at, over_words, s
 from vllm_watch.health.answeralerts import SCOPE
 from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rules import GLYPHS
+from vllm_watch.health.rules import GLYPHS, title_over
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui.endings import said_of
 from vllm_watch.tui.rows import server_values
@@ -281,7 +281,7 @@ def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Eve
         glyph = GLYPHS[span.severity]
         yield EventLine(span.since, glyph, span.severity, name, finding.title)
         if span.until is not None and span.until <= until:
-            yield EventLine(span.until, "✓", "good", name, f"{finding.word}: ended")
+            yield EventLine(span.until, "✓", "good", name, title_over(finding.title))
 
 
 def _event_line(
