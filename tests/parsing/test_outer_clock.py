@@ -155,6 +155,19 @@ def test_without_a_wrapper_only_the_newest_stamp_is_known() -> None:
     assert times_of_failures(found) == [NINE]
 
 
+@pytest.mark.parametrize("wrapper", [b"", b"2026-11-23 09:00:00 | "])
+def test_a_zone_that_is_found_later_moves_what_is_still_to_come(wrapper: bytes) -> None:
+    """Also the newest stamp, which lines without any have, and requests."""
+    reader = Scanner(formats(), StampClock(Zone(UTC, "assumed"), 2026))
+    read([plain(wrapper, OWN)], reader)
+    shift = reader.rezone(Zone(timezone(timedelta(hours=2)), "arrival"))
+    assert shift == -7200
+    after = wrapper.replace(b"00 |", b"30 |")
+    found = read([plain(after, b"Killed"), plain(after, FAILED)], reader)
+    assert events(found) == [("killed", NINE - 7200, NINE - 7170 if wrapper else None)]
+    assert times_of_failures(found) == [NINE - 7170 if wrapper else NINE - 7200]
+
+
 def test_a_traceback_in_pieces_was_written_when_its_first_line_was() -> None:
     before, after = SHAPES["docker logs -t"]
     later = b"2026-11-23T09:19:59.1Z "

@@ -101,7 +101,7 @@ class Part:
             return 0.0
         stamped = datetime.fromtimestamp(newest, zone.tz).replace(tzinfo=UTC)
         found = self._finder.feed(stamped.timestamp(), arrived)
-        shift = self.scanner.clock.rezone(found) if found else 0.0
+        shift = self.scanner.rezone(found) if found else 0.0
         if shift:
             self.runs.shift(shift)
         return shift
@@ -110,7 +110,7 @@ class Part:
         """Adopt the zone found from arriving lines; return the shift of all times."""
         if self.scanner is None or other.source != "arrival" or self.zone.source not in UNSURE:
             return 0.0
-        return self.scanner.clock.rezone(other)
+        return self.scanner.rezone(other)
 
     def _numbered(self, record: Item, shift: float) -> Item:
         placed = moved(record, shift)

@@ -147,6 +147,12 @@ class Scanner:
         """Whether the next line may belong to a traceback that has begun."""
         return self._bare.traceback.open
 
+    def rezone(self, zone: Zone) -> float:
+        """Read further stamps in another zone; return the seconds by which earlier ones move."""
+        shift = self.clock.rezone(zone)
+        self.stamp = None if self.stamp is None else self.stamp + shift
+        return shift
+
     def note_stamps(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
         """Note the stamps of lines; return their times, None if there is none."""
         times = self.clock.resolve_all(stamps)
