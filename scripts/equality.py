@@ -1,6 +1,6 @@
 """One log read in several ways: each must find the same (`make equal`).
 
-    python -m scripts.equality [--only captures,cases,scenarios,random,follow] [--seeds 20]
+    python -m scripts.equality [--only captures,cases,wrapped,scenarios,random,follow] [--seeds 20]
 
 Each log is read in one block, and then again: line by line, in random pieces, newest part first
 with the past behind it, and as a replay that jumps between moments. Samples, events, counts of
@@ -29,9 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks import biglog
-from scripts.scenarios import load_scenarios, write
-from tests.casefiles import load
+from scripts.equalitylogs import LOGS
 from vllm_watch.config import Settings
 from vllm_watch.core.news import PathSearch
 from vllm_watch.core.store import Server
@@ -44,8 +42,6 @@ from vllm_watch.parsing.timestamps import has_stamp
 from vllm_watch.sources import chunks
 
 ROOT = Path(__file__).parents[1]
-CASES_AT = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
-"""The present of the composed cases: one moment, so that each run compares the same texts."""
 NOW = datetime(2026, 11, 24, tzinfo=UTC).timestamp()
 MOMENTS = 8
 """Moments of a replay whose screen is compared with a log that ends there."""
@@ -249,52 +245,6 @@ def compare_log(name: str, log: Path, known: Formats, seed: int, figures: Figure
         ways["newest part first"] = lambda: newest_first(log, known)
     for way, read in ways.items():
         figures.compare(name, way, expected, facts_of(read()))
-
-
-def captures(place: Path, _: int) -> Iterator[tuple[str, Path]]:
-    """Yield the captures of real servers."""
-    for log in sorted((ROOT / "fixtures" / "logs").glob("*/*.log")):
-        yield _copied(place, log.parent.name, log.read_bytes())
-
-
-def cases(place: Path, _: int) -> Iterator[tuple[str, Path]]:
-    """Yield the logs of the composed cases."""
-    for case in load(ROOT / "fixtures" / "cases"):
-        for name, (text, _at) in case.files(CASES_AT).items():
-            if name.endswith(".log"):
-                yield _copied(place, f"{case.name} {name}".replace("/", " "), text.encode())
-
-
-def scenarios(place: Path, _: int) -> Iterator[tuple[str, Path]]:
-    """Yield the composed scenarios of the labelled set, with each seed."""
-    for scenario in load_scenarios():
-        for seed in scenario.seeds:
-            log = write(scenario, place / "scenarios", seed)
-            yield _copied(place, f"{scenario.name} {seed}", log.read_bytes())
-
-
-def random_logs(place: Path, seeds: int) -> Iterator[tuple[str, Path]]:
-    """Yield random logs of a busy server."""
-    for seed in range(seeds):
-        log = place / "random.log"
-        biglog.write(log, 60_000, stats=0.02 + 0.04 * (seed % 20), others=0.1, seed=seed)
-        yield _copied(place, f"random {seed}", log.read_bytes())
-
-
-LOGS: dict[str, Callable[[Path, int], Iterator[tuple[str, Path]]]] = {
-    "captures": captures,
-    "cases": cases,
-    "scenarios": scenarios,
-    "random": random_logs,
-}
-
-
-def _copied(place: Path, name: str, data: bytes) -> tuple[str, Path]:
-    """Return a name, and a copy of a log in a folder of its own, without companions."""
-    log = place / name / "vllm_Model_port8000_realtime.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(data)
-    return name, log
 
 
 def followed(name: str, log: Path, figures: Figures) -> None:

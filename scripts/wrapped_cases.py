@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -50,6 +50,11 @@ MORE_WRAPPERS: dict[str, Wrapper] = {
     "journald iso": lambda at: at.strftime("%Y-%m-%dT%H:%M:%S+0000 gpu-host vllm[8707]: "),
     "collector": lambda at: at.strftime("- %Y-%m-%dT%H:%M:%S.490+00:00 "),
     "supervisor": lambda at: at.strftime("%Y-%m-%d %H:%M:%S.604 [Info] (Process) "),
+    "ts": lambda at: at.strftime("%b %d %H:%M:%S "),
+    "another zone": lambda at: (at + timedelta(hours=8)).strftime("%Y-%m-%dT%H:%M:%S.204+08:00 "),
+    "a clock that is fast": lambda at: (at + timedelta(seconds=97)).strftime(
+        "%Y-%m-%d %H:%M:%S | "
+    ),
     "srun -l": lambda at: "0: ",
     "user prefix": lambda at: "[node07] ",
     "ray": lambda at: "(vllm_worker pid=77, ip=10.0.0.1) ",
@@ -57,6 +62,7 @@ MORE_WRAPPERS: dict[str, Wrapper] = {
     "crlf": lambda at: "",
 }
 """Further wrappers, for `--all`; `crlf` means lines with Windows' ends."""
+EVERY_WRAPPER: dict[str, Wrapper] = {**WRAPPERS, **MORE_WRAPPERS}
 
 
 def wrapped(text: str, name: str, now: float) -> str:
@@ -64,7 +70,7 @@ def wrapped(text: str, name: str, now: float) -> str:
 
     Without any time in it, all lines have `now`, when the log was written last.
     """
-    before = {**WRAPPERS, **MORE_WRAPPERS}[name]
+    before = EVERY_WRAPPER[name]
     lines = text.split("\n")
     last = lines.pop()
     times = [_time_of(line, now) for line in [*lines, last]]

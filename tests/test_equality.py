@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import equality
+from scripts.equalitylogs import LOGS
 from scripts.scenarios import load_scenarios, write
 from tests.logs import formats
 
@@ -22,13 +23,23 @@ CASES = {
 
 
 def logs_of(part: str, place: Path) -> dict[str, Path]:
-    return dict(equality.LOGS[part](place, 1))
+    return dict(LOGS[part](place, 1))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_all_ways_of_reading_find_the_same(case: str, tmp_path: Path) -> None:
     figures = equality.Figures()
     for name, log in logs_of("cases", tmp_path).items():
+        if name.startswith(case):
+            equality.compare_log(name, log, formats(), 1, figures)
+    assert figures.compared.total() > 3
+    assert figures.different == []
+
+
+@pytest.mark.parametrize("case", ["killed-by-the-shell-s-word", "nccl-watchdog", "aborted"])
+def test_all_ways_of_reading_find_the_same_behind_wrappers(case: str, tmp_path: Path) -> None:
+    figures = equality.Figures()
+    for name, log in logs_of("wrapped", tmp_path).items():
         if name.startswith(case):
             equality.compare_log(name, log, formats(), 1, figures)
     assert figures.compared.total() > 3
