@@ -91,7 +91,7 @@ def test_a_stall_hides_what_it_explains() -> None:
     assert "kv-cache-binds" in ids(health_at(monitor, 60.0).findings)
     found = health_at(monitor, 60.5).findings
     assert ids(found) == ["engine-stalled"]
-    assert found[0].title == "Stalled, 3 running"
+    assert found[0].title == "Stalled, 3 running, 50 waiting"
 
 
 def test_full_hides_high() -> None:

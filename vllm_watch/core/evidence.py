@@ -165,7 +165,7 @@ def _weigh(found: Evidence, run: Run, at: float, kept: KeptEvent) -> None:
         elif _is_death(kept) and not _went_on(run, at, kept):
             found.death = at
         elif "dump" in event.fields:
-            found.death, found.reason = at, Reason(DUMPED)
+            found.death, found.reason = at, Reason(DUMPED, told=True)
     phase = event.fields.get("phase")
     if isinstance(phase, str):
         found.phase = phase

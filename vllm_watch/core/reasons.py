@@ -28,6 +28,8 @@ DEADLY = "deadly"
 INTERRUPT = "KeyboardInterrupt"
 """The exception of a Ctrl-C, or of a signal that asks the process to stop."""
 
+_TORCH_STAMP = lazy(r"^(?:\[rank\d{1,5}\]:)?\[[A-Z]\d{3,4} [^\]\n]{1,120}\] ")
+"""What torch writes before a message: `[rank1]:[E1123 08:51:43.2 ProcessGroupNCCL.cpp:685] `."""
 _EXCEPTION = lazy(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
 _VALIDATION = lazy(r"\d+ validation errors? for \w+")
 _MIDDLE = lazy(r"\s{2,}\S")
@@ -54,6 +56,8 @@ class Reason:
     """What the format files call it: `out of memory`, `port in use` …"""
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the line itself, by the names of the format files."""
+    told: bool = False
+    """Whether the log has an error that a person can read, not only a sentence that it died."""
 
     @property
     def by_hand(self) -> bool:
@@ -77,18 +81,40 @@ def reason_of(errors: Iterable[KeptEvent]) -> Reason | None:
     Args:
         errors: the error messages about its end (`ERRORS`), in order.
     """
-    lines = list(_lines(one for one in errors if OF_REQUEST not in one.event.fields))
+    errors = [one for one in errors if OF_REQUEST not in one.event.fields]
+    lines = list(_lines(errors))
     candidates = sorted(_candidates(lines), key=lambda candidate: candidate[:2])
     if candidates:
         best = candidates[0][2]
         alike = [one.figures for *_, one in candidates if best.cause and one.cause == best.cause]
         # Several workers report how much fits: the smallest counts.
-        return replace(best, figures=min([best.figures, *alike], key=_numbers))
+        return replace(best, figures=min([best.figures, *alike], key=_numbers), told=True)
     # An event is preferred to the plain lines around it. A traceback counts by its error, not by
     # its headline.
     events = [line for line in lines if line.kind] or lines
     clear = [line for line in events if "vague" not in line.fields]
-    return next((_reason(line, []) for line in clear or events), None)
+    found = next((_reason(line, []) for line in clear or events), None)
+    return found and replace(found, told=has_error(errors))
+
+
+def errors_until(
+    placed: Iterable[tuple[float | None, KeptEvent]], time: float
+) -> Iterator[KeptEvent]:
+    """Yield the errors of a run up to a moment; those without a known time count, too."""
+    return (
+        kept
+        for at, kept in placed
+        if kept.event.kind in ERRORS and (at is None or at <= time)
+    )
+
+
+def has_error(events: Iterable[KeptEvent]) -> bool:
+    """Return whether there is an error among events: a line of that level, or a traceback."""
+    return any(
+        kept.event.kind in ERRORS
+        and (kept.event.level in ("ERROR", "CRITICAL") or kept.event.kind == "traceback")
+        for kept in events
+    )
 
 
 def _candidates(lines: list[_Line]) -> Iterator[tuple[float, int, Reason]]:
@@ -171,7 +197,7 @@ def _carried(texts: list[str], place: int) -> int:
 
 def _reason(line: _Line, rest: list[_Line]) -> Reason:
     """Return the text of a line and of the following lines of the same message."""
-    text, fields = without_module(line.text.strip()), line.fields
+    text, fields = without_module(_TORCH_STAMP.sub("", line.text.strip())), line.fields
     message: list[_Line] = []
     for other in rest:
         if TRACEBACK in other.text or other.kind in DEATHS:

@@ -46,6 +46,8 @@ NO_STATS_LINES = "vLLM writes no stats lines:"
 """Beginning of the text of a `no-stats` state; the cause follows."""
 NO_LINE = "no vLLM line"
 """What is said of a log without any line of vLLM."""
+NO_ERROR = "no error in the log"
+"""Stands for the cause where the log has neither a cause nor an error that tells it."""
 LATE_CADENCES = 3.0
 """Cadences without a line after which the newest sample of a busy server is late."""
 
@@ -76,6 +78,13 @@ class ServerState:
     """
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
+    told: bool = True
+    """Whether the log has an error to read about it."""
+
+    @property
+    def remedied_as(self) -> str:
+        """What its remedy depends on: its cause, or that the log has no error."""
+        return self.cause or ("" if self.told else NO_ERROR)
 
     @property
     def perhaps_why(self) -> str:
@@ -100,7 +109,7 @@ def judge(
     if evidence.death is not None:
         reason = evidence.reason
         since = _known(evidence.death)
-        return ServerState("dead", since, reason.text, reason.cause, reason.figures)
+        return ServerState("dead", since, reason.text, reason.cause, reason.figures, reason.told)
     if evidence.stop is not None:
         return ServerState("stopped", _known(evidence.stop), evidence.stop_text)
     quiet = now - _quiet_since(run, now, live=live)

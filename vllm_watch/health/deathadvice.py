@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.reasons import errors_until, has_error
+from vllm_watch.core.startup import ready_at
 from vllm_watch.health.memoryadvice import drop_override, more_memory, weights_too_large
 from vllm_watch.health.situation import Advice, Situation
 
@@ -95,6 +97,27 @@ def dividing(at: Situation) -> Advice | None:
     )
 
 
+def failed_link(at: Situation) -> Advice | None:
+    """Advise after an NCCL error of a server that had worked: its GPUs were visible and free."""
+    ready = ready_at(at.run)
+    if ready is None or ready > at.time:
+        return None
+    return Advice(
+        "look in the kernel's log (dmesg) for Xid errors, check the links between the GPUs, "
+        "restart; NCCL_DEBUG=INFO names the rank that fails"
+    )
+
+
+def without_error(at: Situation) -> Advice | None:
+    """Advise how to see where an engine hangs, if the log has no error that says it."""
+    if has_error(errors_until(at.run.placed(), at.time)):
+        return None
+    return Advice(
+        "see where it hangs (py-spy dump shows the stacks of its processes), then restart with "
+        "VLLM_LOGGING_LEVEL=DEBUG: the log has no error"
+    )
+
+
 def _raised(at: Situation) -> Advice | None:
     """Advise the memory that vLLM's error asks for."""
     raised = at.cause_figures.get("raise_to")
@@ -111,5 +134,7 @@ FAILURE_ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "free-memory": free_memory,
     "fewer-gpus": fewer_gpus,
     "dividing": dividing,
+    "failed-link": failed_link,
+    "without-error": without_error,
 }
 """Advice functions that causes of death can name."""

@@ -10,6 +10,7 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.evidence import evidence_at
 from vllm_watch.core.figures import minutes
 from vllm_watch.core.hints import TYPE_CHECKING, Literal
+from vllm_watch.core.reasons import errors_until, has_error
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
     LAUNCHING,
@@ -68,6 +69,8 @@ def _present(case: Case, state: ServerState, time: float) -> list[Finding]:
         name, since = SLOW_START, since + limit
         words["why"] = _phases(case.run, time) or state.why
     words["load"] = _last_load(case.run, time) if name == "dead" else ""
+    if name == "stalled":
+        state = replace(state, told=has_error(errors_until(case.run.placed(), time)))
     found = [_of_rule(case, name, since, time, words, state), _hang(case, state, time)]
     if case.loop is not None:
         found.append(_of_loop(case, case.loop, state, time))
@@ -118,7 +121,7 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
     dead = case.book.states.get("dead")
     if found is None or dead is None:
         return found
-    if not found.flags:
+    if not found.flags and death.cause:
         found = replace(found, remedy=_remedy(dead, death, found.remedy))
     if math.isfinite(until):  # a newer run works: nothing is urgent
         return replace(found, until=until, severity="note", remedy=LOOP_IS_OVER, flags=())
@@ -214,9 +217,13 @@ def _of_rule(
     from vllm_watch.health.signalwords import Words, in_words
 
     limit = case.settings.watch.starting_limit_seconds
+    values = in_words(newest_values(case.run, None, time))
+    waiting = values.get("waiting", "0")
     said = {
         "limit": f"{limit / 60:.0f}",
-        **in_words(newest_values(case.run, None, time)),
+        **values,
+        "at_work": f"{values.get('running', '–')} running"
+        + ("" if waiting == "0" else f", {waiting} waiting"),
         **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
     }
     asks = rule if rule.advices else case.book.states.get("dead", rule)
@@ -236,7 +243,7 @@ def _of_rule(
 
 
 def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
-    return rule.remedies.get(state.cause, otherwise)
+    return rule.remedies.get(state.remedied_as, otherwise)
 
 
 def _last_load(run: Run, time: float) -> str:

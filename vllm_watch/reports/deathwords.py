@@ -18,6 +18,12 @@ FIRST = (
     "read its error, restart",
 )
 """The steps after a death without a named cause, the longest form first; then come the flags."""
+_UNTOLD = (
+    "check the kernel's log (dmesg) and the batch system, restart",
+    "check dmesg and the batch system, restart",
+    "check dmesg, restart",
+)
+"""The steps after a death of which the log has no error, the longest form first."""
 _READ = "read error, then "
 """The same before the next step where there is less room."""
 _ASK = (
@@ -27,6 +33,7 @@ _ASK = (
 )
 """The steps after an end without a message: the log has no error to read."""
 _ASKED = "ask why, then "
+_CHECKED = "check dmesg, then "
 _MORE_CACHE = "; more KV cache may help"
 """The next step without its flag, which is shown elsewhere with its condition."""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
@@ -62,6 +69,8 @@ def death_lines(
     )
     head, who = heads
     first, brief_first = (_ASK, _ASKED) if state.name == "ended" else (FIRST, _READ)
+    if state.name == "dead" and not state.told:
+        first, brief_first = _UNTOLD, _CHECKED
     told = [f"{head}: {why}{tail}" for tail in tails for why in whys]
     told += [f"{head}; {before.word} before, {state.perhaps_why}", f"{head}, {before.word} before"]
     brief = told[-1:]

@@ -21,7 +21,7 @@ from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_k
 
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
-NO_ERROR = "the log has no error line: look at dmesg or the batch system"
+NO_ERROR = "the log has no error line"
 _ALIKE = 40
 """If a log line and a reason agree for so many cells, the reason quotes that line."""
 _OLD_VALUE = lazy(r"[\d.]+ → ")
