@@ -43,6 +43,18 @@ def test_three_gpus_leave_one_free(capsys: Output) -> None:
     assert "1 of the 3 GPUs stays free: each copy of the model takes 2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("model", "head"),
+    [
+        ("70B", "70B, huge (70B and more), on 4 GPUs"),
+        ("Qwen/Qwen3-72B", "Qwen/Qwen3-72B: 72B, huge (70B and more), on 4 GPUs"),
+    ],
+)
+def test_a_size_is_said_once(model: str, head: str, capsys: Output) -> None:
+    assert main(["presets", model]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == head
+
+
 def test_fewer_gpus_than_the_guide_has(capsys: Output) -> None:
     assert main(["presets", "32B", "--gpus", "2"]) == 0
     out = capsys.readouterr().out

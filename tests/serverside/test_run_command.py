@@ -17,9 +17,10 @@ import pytest
 from tests.processes import PATIENCE, alive, until
 from tests.serverside.servers import free_port, written_pids
 from tests.terminals import in_terminal
-from vllm_watch.cli import main
+from vllm_watch.cli import main, running
 from vllm_watch.cli.serverend import LogEnd
 from vllm_watch.config import load_settings
+from vllm_watch.serverside.commandline import server_command
 
 SERVER = Path(__file__).with_name("fakeserver.py")
 Output = pytest.CaptureFixture[str]
@@ -342,6 +343,32 @@ def test_problems_of_the_flags_are_reported_and_strict_refuses(capsys: Output) -
     assert any("no stats lines: --api-server-count 1" in line for line in lines)
     assert any("CUDA graphs are off: drop --enforce-eager unless" in line for line in lines)
     assert "not started" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ({"httpx", "prometheus_client"}, "GPUs are not recorded: pip install 'vllm-watch[gpu]'"),
+        ({"pynvml"}, "latencies are not recorded: pip install 'vllm-watch[metrics]'"),
+        (set(), "latencies and GPUs are not recorded: pip install 'vllm-watch[metrics,gpu]'"),
+        ({"httpx", "prometheus_client", "pynvml"}, ""),
+    ],
+)
+def test_each_missing_extra_is_named(
+    there: set[str], said: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    def begin(words: list[str], **_: object) -> SimpleNamespace:
+        started.append(words)
+        return SimpleNamespace(pid=1)
+
+    monkeypatch.setattr(running, "_there", there.__contains__)
+    monkeypatch.setattr(running, "keep_group", lambda _: None)
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    running._record(server_command(["vllm", "serve", "M", "--port", "8000"]), "/tmp/M.log", 1)
+    assert capsys.readouterr().err.removeprefix("vllm-watch: ").strip() == said
+    assert len(started) == bool(there)
 
 
 def test_a_preset_is_added_where_the_command_says_nothing(capsys: Output) -> None:

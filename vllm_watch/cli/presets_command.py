@@ -92,7 +92,9 @@ def _lines(one: Fitted, model: str | None, billions: float | None) -> list[str]:
     if model is not None:
         active = active_size_of(model)
         part = f" ({active:g}B of them active: all must fit)" if active is not None else ""
-        head = f"{model}: {billions:g}B{part}, {name}"
+        size = f"{billions:g}B"
+        known = size if model.strip().upper() == size else f"{model}: {size}"
+        head = f"{known}{part}, {name}"
     lines = [f"{head}, on {counted(one.gpus, 'GPU')}", f"  {' '.join(one.flags) or 'no flags'}"]
     lines.append(f"  why: {one.preset.why}")
     if one.unused:

@@ -130,8 +130,12 @@ def _record(command: ServerCommand, log: str, pid: int) -> subprocess.Popen[byte
         words += ["--metrics", f"http://{host}:{command.port}/metrics"]
     if "pynvml" in known:
         words += ["--gpu"]
-    if len(words) == 7:
-        say("latencies and GPUs are not recorded: pip install 'vllm-watch[metrics,gpu]'")
+    missing = {"latencies": "metrics"} if "--metrics" not in words else {}
+    missing |= {"GPUs": "gpu"} if "--gpu" not in words else {}
+    if missing:
+        what, extras = " and ".join(missing), ",".join(missing.values())
+        say(f"{what} are not recorded: pip install 'vllm-watch[{extras}]'")
+    if len(missing) == 2:
         return None
     null = subprocess.DEVNULL
     recorder = subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)
