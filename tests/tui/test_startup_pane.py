@@ -24,6 +24,7 @@ from tests.tui.screens import (
 )
 from tests.tui.test_app import dashboard, live, running, shown, view
 from tests.tui.test_widgets import PALETTE
+from vllm_watch.health.statestretches import state_stretches
 from vllm_watch.tui.charts import draw_panel
 from vllm_watch.tui.rows import Rows, Values
 from vllm_watch.tui.screenview import ScreenView
@@ -288,3 +289,34 @@ async def test_the_newest_lines_of_the_log_fill_the_room_of_a_start_up() -> None
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: app.screen.query_one(StartupPane).size.width == 80)
         assert "Newest lines" not in shown(app, StartupPane), "the phases need the rows"
+
+
+def test_an_offline_run_that_died_at_work_did_not_die_in_its_start(tmp_path: Path) -> None:
+    """By eye: 240 of 2,000 prompts were processed when the GPU's memory was full."""
+    log = tmp_path / "vllm_Avocet-9B_port8000_realtime.log"
+    core = "(EngineCore_DP0 pid=77)"
+    error = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 512.00 MiB."
+    log.write_text(
+        "INFO 11-23 08:40:00 [utils.py:253] non-default args: {'model': 'northwind/Avocet-9B'}\n"
+        f"{core} INFO 11-23 08:40:10 [core.py:93] Initializing a V1 LLM engine (v0.13.0) with "
+        "config: model='northwind/Avocet-9B', max_seq_len=2048, tensor_parallel_size=1\n"
+        "Processed prompts:  12%|█▏        | 240/2000 [05:02<37:40,  1.29s/it, est. speed input: "
+        "412.10 toks/s, output: 1830.02 toks/s]\n"
+        f"{core} ERROR 11-23 08:45:20 [core.py:866] EngineCore encountered a fatal error.\n"
+        f"{core} ERROR 11-23 08:45:20 [core.py:866] Traceback (most recent call last):\n"
+        f"{core} ERROR 11-23 08:45:20 [core.py:866] {error}\n",
+        encoding="utf-8",
+    )
+    monitor = monitor_from(read(log).read_once())
+    view = view_at(monitor, "08:46:00")
+    assert view.startup is not None
+    assert (view.startup.ready, view.startup.phases) == (True, ())
+    assert StartupPane(lambda _: ()).title_of(view) == "Errors"
+    finding = view.findings[0].finding
+    assert finding.title == "The offline run died"
+    assert finding.detail.endswith("Tried to allocate 512.00 MiB.; 240 of 2,000 prompts processed")
+    (server,) = monitor.store.servers.values()
+    stretches = state_stretches(monitor, server, at("08:46:00"))
+    assert [(one.state, one.begin) for one in stretches] == [
+        ("starting", at("08:40:00")), ("busy", at("08:40:10")), ("dead", at("08:45:20")),
+    ]  # fmt: skip

@@ -68,13 +68,17 @@ def ready_at(run: Run) -> float | None:
 
 
 def working_at(run: Run) -> float | None:
-    """Return when it could serve: the server was up or, without a server, its engine ready."""
+    """Return when it could serve: the server was up or, without a server, its engine ready.
+
+    If no line says so, the progress of prompts does: it is placed by the stamp before it.
+    """
     ready = ready_at(run)
     if ready is not None or not without_server(run):
         return ready
-    return next(
-        (k.event.time for k in run.events if k.event.time and is_engine_ready(k.event)), None
-    )
+    engine = (k.event.time for k in run.events if k.event.time and is_engine_ready(k.event))
+    bar = run.prompts
+    known = None if bar is None else bar.newest_stamp or bar.arrived
+    return next(engine, known)
 
 
 def without_server(run: Run) -> bool:

@@ -18,6 +18,7 @@ from vllm_watch.core.startup import (
     phases_of,
     ready_after,
     ready_at,
+    without_server,
     working_at,
 )
 from vllm_watch.core.states import NO_STATS_LINES, OVER, ServerState
@@ -217,10 +218,12 @@ def _of_rule(
     from vllm_watch.health.signalwords import Words, in_words
 
     limit = case.settings.watch.starting_limit_seconds
+    offline = without_server(case.run)
     values = in_words(newest_values(case.run, None, time))
     waiting = values.get("waiting", "0")
     said = {
         "limit": f"{limit / 60:.0f}",
+        "what": "offline run" if offline else "server",
         **values,
         "at_work": f"{values.get('running', '–')} running"
         + ("" if waiting == "0" else f", {waiting} waiting"),
@@ -247,7 +250,11 @@ def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
 
 
 def _last_load(run: Run, time: float) -> str:
-    """Return the load reported by a dying engine, in words; empty if there is none."""
+    """Return what a dying engine worked on, in words; empty if the log does not say it."""
+    if without_server(run) and run.prompts is not None:
+        done, total = (run.prompts.event.fields.get(name) for name in ("done", "total"))
+        if isinstance(done, int) and isinstance(total, int):
+            return f"; {done:,} of {total:,} prompts processed"
     for at, kept in run.placed():
         fields = kept.event.fields
         if kept.event.kind != "last_load" or (at is not None and at > time):

@@ -124,7 +124,7 @@ class Framed(Pane):
         rule = style_of(palette["rule"])
         head = Text("╭─", style=palette["rule"], end="")
         lines = self.lines(view, inside, height - 2, palette)[: height - 2]
-        title = Text(f" {self.TITLE} ", style=f"bold {palette['text']}")
+        title = Text(f" {self.title_of(view)} ", style=f"bold {palette['text']}")
         title.append_text(self.aside(view, palette))
         title.truncate(max(0, width - 9), overflow="ellipsis")
         named = f" {key_name(self.KEY)} " if self.KEY else ""
@@ -143,6 +143,10 @@ class Framed(Pane):
             drawn.append(Strip.join([ends[0], middle, ends[1]]))
         drawn.append(Strip([Segment("╰" + "─" * inside + "╯", rule)], width))
         return drawn
+
+    def title_of(self, view: ScreenView) -> str:
+        """Return the title."""
+        return self.TITLE
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
         """Return the text after the title."""

@@ -74,6 +74,12 @@ class StartupPane(Framed):
         self._reads, self._log = False, (source, lines)
         self.redraw()
 
+    def title_of(self, view: ScreenView) -> str:
+        """Return the title: after the start-up, the errors are those of the work."""
+        startup = view.startup
+        worked = startup is not None and startup.ready and startup.errors
+        return "Errors" if worked else self.TITLE
+
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
         """Return how long the start-up has taken so far."""
         startup, row = view.startup, view.selected_row
