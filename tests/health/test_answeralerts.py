@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests import serverlog as log
+from tests.logs import formats
 from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.records import Event
@@ -11,8 +15,11 @@ from vllm_watch.core.refusals import Refusal, refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.traffic import Traffic
 from vllm_watch.health.answeralerts import AnswerAlerts, answer_signals
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.plan import Planner
 from vllm_watch.health.rules import builtin_rules
+from vllm_watch.reports.reading import read_saved
+from vllm_watch.reports.summary import summarise
 
 
 def traffic(*stretches: dict[str, int]) -> Traffic:
@@ -86,3 +93,54 @@ def test_reasons_are_grouped_with_the_longest() -> None:
         "3 × prompt too long: the longest of 9,000 tokens, 4,096 are allowed",
         "1 × the model curlew does not exist; the server serves northwind/Curlew-8B",
     ]
+
+
+def failing(folder: Path, error: str, status: str, count: int) -> Finding:
+    """Return the finding of a server that answers `count` requests with one status."""
+    text = log.begun(T - 60).replace("model_tag", "model") + log.ready(T)
+    for second in range(count):
+        text += error.format(t=log.stamp(T + 60 + second)) if error else log.idle(T + 60 + second)
+        text += f'INFO:     10.0.0.1:1 - "POST /v1/completions HTTP/1.1" {status}\n'
+    path = log.write(folder, text + log.idle(T + 400))
+    (summary,) = summarise(read_saved([str(path)], formats(), Settings()))
+    (found,) = [one for one in summary.findings if one.id == "http-errors"]
+    return found
+
+
+T = 1.79e9
+MODEL = (
+    "(APIServer pid=5) ERROR {t} [serving_chat.py:179] Error with model error=ErrorInfo("
+    "message='The model `plover` does not exist.', type='NotFoundError', param='model', code=404)\n"
+)
+LONG = (
+    "(APIServer pid=5) ERROR {t} [serving_chat.py:257] ValueError: This model's maximum context "
+    "length is 32768 tokens. However, your request has 40960 input tokens.\n"
+)
+CORE = "(EngineCore pid=9) ERROR {t} [core.py:700] RuntimeError: odd\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "remedy"),
+    [
+        (MODEL, "404 Not Found", "404: ask for /models/Tiny-Qwen3, the model that is served"),
+        (LONG, "400 Bad Request", "400: prompt and answer together have at most 32,768 tokens: send shorter prompts"),
+        ("", "404 Not Found", "404: check the model's name and the path of the URL"),
+        ("", "401 Unauthorized", "401: send the API key with which the server was started"),
+        ("", "429 Too Many Requests", "429: send fewer requests at once, or add replicas"),
+        (CORE, "500 Internal Server Error", "500: read the server's first error"),
+        ("", "500 Internal Server Error", "500: the log has no error for them: restart with VLLM_LOGGING_LEVEL=DEBUG to see more"),
+        ("", "503 Service Unavailable", "503: wait until the server is ready; if it was, send fewer requests at once"),
+        ("", "418 I'm a teapot", "418: look at the requests: the answer's text says what is wrong"),
+    ],
+)  # fmt: skip
+def test_the_remedy_is_that_of_the_status(
+    error: str, status: str, remedy: str, tmp_path: Path
+) -> None:
+    assert failing(tmp_path, error, status, 24).remedy == remedy
+
+
+def test_reasons_are_counted_as_the_answers_are(tmp_path: Path) -> None:
+    """24 requests are enough from the twentieth on; each was refused for one reason."""
+    found = failing(tmp_path, MODEL, "404 Not Found", 24)
+    assert found.title == "24 of 24 requests were refused"
+    assert "; 24 × the model plover does not exist" in found.detail

@@ -252,3 +252,22 @@ def test_room_that_two_rules_see_in_turn_is_one_finding() -> None:
     assert [one.id for one in room.explains] == ["client-too-slow"]
     assert len(room.spans) == 1
     assert room.until == room.explains[0].until
+
+
+@pytest.mark.parametrize(
+    ("card", "remedy"),
+    [
+        (None, "--max-model-len 22560; more fits with --gpu-memory-utilization 0.85 → 0.90"),
+        (24.0, "--max-model-len 22560"),
+        (80.0, "--max-model-len 22560, or keep all 40,960 tokens with --gpu-memory-utilization 0.85 → 0.90"),
+    ],
+)  # fmt: skip
+def test_more_memory_is_advised_only_if_it_may_be_enough(card: float | None, remedy: str) -> None:
+    """5.62 GiB are needed, 3.10 are there: 0.05 × 24 = 1.2 GiB more is too little, 4 is enough."""
+    facts = {"gpu_memory_utilization": 0.85} | ({} if card is None else {"gpu_gib": card})
+    figures = {"asked_len": 40960.0, "needed_gib": 5.62, "fits_len": 22560.0}
+    at = Situation(Run(0), None, 0.0, Settings(), facts, cause_figures=figures)
+    advice = ADVICE["shorter-context"](at)
+    assert advice is not None
+    assert advice.remedy == remedy
+    assert len(advice.flags) == (1 if card == 24.0 else 2)

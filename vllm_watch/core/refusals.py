@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from vllm_watch.core.configuration import ServerConfiguration
@@ -27,13 +28,13 @@ class Refusal:
     """Tokens that are allowed."""
 
 
-def refusals_of(run: Run, until: float | None = None) -> list[Refusal]:
-    """Return why requests of a run were refused up to a moment, the most frequent first."""
+def refusals_of(run: Run, until: float = math.inf, since: float = -math.inf) -> list[Refusal]:
+    """Return why requests of a run were refused in a stretch of time, the most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
     longest: dict[tuple[str, str], int] = {}
     allowed: dict[tuple[str, str], int] = {}
     for at, kept in run.placed():
-        if kept.event.kind != REFUSED or (until is not None and at is not None and at > until):
+        if kept.event.kind != REFUSED or not (at is None or since <= at <= until):
             continue
         fields = kept.event.fields
         key = (str(fields.get("reason", "")), str(fields.get("asked", "")))

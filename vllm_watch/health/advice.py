@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from vllm_watch.core.evidence import STATS_DISABLED, why_no_stats
 from vllm_watch.core.figures import counted
+from vllm_watch.health.answeradvice import answers
 from vllm_watch.health.calculators import batch_estimate, power_of_two, recommended_batch
 from vllm_watch.health.deathadvice import FAILURE_ADVICE
 from vllm_watch.health.flags import DROP
@@ -112,11 +113,12 @@ def fewer_than_start(at: Situation) -> Advice | None:
     if at.seen_capacity() is not None:
         return _what_fits(at)
     share = at.settings.advice.capacity_share
-    rest = f"set --max-num-seqs to {percent(share)} of what fits if requests use the full context"
+    number = recommended_batch(whole, share)
     return Advice(
-        rest if at.over else "wait until requests run: only then stats lines show how many fit",
-        formula=f"{percent(share)} of {whole:.2f} = {share * whole:.1f}"
-        f" → {recommended_batch(whole, share)} at full length",
+        f"if requests use the full context, let only {number} run at once"
+        if at.over
+        else "nothing to change yet: how many fit depends on the length of the first requests",
+        formula=f"{percent(share)} of {whole:.2f} = {share * whole:.1f} → {number} at full length",
         expect="if all use the full context, requests beyond this number may be preempted",
     )
 
@@ -289,6 +291,7 @@ def stats_lines(at: Situation) -> Advice:
 ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "raise-batch": raise_batch,
     "reached-limit": reached_limit,
+    "answers": answers,
     "free-cache": free_cache,
     "fewer-than-start": fewer_than_start,
     "data-parallel": data_parallel,

@@ -124,7 +124,7 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
         words["kv_override"] = f"{case.facts['kv_override']:,.0f}"
     words["of_answered"] = _of_answered(values)
     words["holds_up"] = _holds_up(values)
-    words["reasons"] = _reasons(run, time) if rule.scope == "answers" else ""
+    words["reasons"] = _reasons(case, span, time) if rule.scope == "answers" else ""
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
     words["limit"] = _limit_text(rule, case.settings.health)
@@ -150,12 +150,17 @@ def _holds_up(values: Mapping[str, float]) -> str:
     return f"{counted(round(deferred), 'waiting request')} deferred for another reason than memory"
 
 
-def _reasons(run: Run, time: float) -> str:
-    """Return why requests were refused, the most frequent reasons first."""
+def _reasons(case: Case, span: AlertSpan, time: float) -> str:
+    """Return why requests were refused, the most frequent reasons first.
+
+    They are counted as the alert's figures are: until the moment that these are of.
+    """
     from vllm_watch.core.refusals import refusal_words, refusals_of
 
-    reasons = refusals_of(run, time)[:3]
-    return "".join(f"; {refusal_words(one, run.configuration)}" for one in reasons)
+    until = next((at for at, _ in reversed(span.peaks) if at <= time), span.fired)
+    known = case.run.configuration
+    reasons = refusals_of(case.run, until, until - case.settings.health.http_seconds)[:3]
+    return "".join(f"; {refusal_words(one, known)}" for one in reasons)
 
 
 def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:

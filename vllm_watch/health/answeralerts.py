@@ -88,10 +88,19 @@ def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:
 
 
 def _keep_figures(watch: RuleWatch, time: float, signals: Values) -> None:
-    """Keep the worst figures of an alert up to each moment: they are not stored elsewhere."""
+    """Keep the worst figures of an alert up to each moment: they are not stored elsewhere.
+
+    Of equal shares, that of more requests counts.
+    """
     for at, span in enumerate(watch.spans):
-        known = 0.0 if span.figures is None else span.figures["http_errors"]
-        if span.firing_at(time) and signals["http_errors"] > known:
+        known = span.figures or {}
+        worse = _worse(signals) > _worse(known)
+        if span.firing_at(time) and worse:
             figures = dict(signals)
             peaks = (*span.peaks, (time, figures))[-_MOST_PEAKS:]
             watch.spans[at] = replace(span, figures=figures, peaks=peaks)
+
+
+def _worse(figures: Values) -> tuple[float, float]:
+    """Return how bad figures are: the share of errors, then the number of answers."""
+    return figures.get("http_errors", 0.0), figures.get("answered", 0.0)

@@ -31,13 +31,35 @@ def shorter_context(at: Situation) -> Advice | None:
             in_turn=True,
             expect="the server starts, and all free memory is used for the cache",
         )
+    enough = _enough(at, fits)
+    if more is not None and enough is not False:
+        whole = "more" if asked is None else f"all {asked:,.0f} tokens"
+        keep = f", or keep {whole} with" if enough else "; more fits with"
+        remedy, flags = f"{flag}{keep} {more.remedy}", (flag, *more.flags)
+    else:
+        remedy, flags = flag, (flag,)
     return Advice(
-        flag + (f", or {more.remedy}" if more else ""),
-        (flag, *more.flags) if more else (flag,),
+        remedy,
+        flags,
         "" if asked is None else f"asked for {asked:,.0f} tokens; vLLM says that {fits:,.0f} fit",
         "the server starts; longer prompts are refused",
-        in_turn=more is not None,
+        in_turn=len(flags) > 1,
     )
+
+
+def _enough(at: Situation, fits: float) -> bool | None:
+    """Return whether the usual share of the GPU holds the whole context; None if unknown.
+
+    The cache grows with the share, and what fits grows with the cache.
+    """
+    if at.cause_figures.get("raise_to"):
+        return True  # vLLM says so
+    asked, needed = at.cause_figures.get("asked_len"), at.cause_figures.get("needed_gib")
+    card, given = at.facts.get("gpu_gib"), at.facts.get("gpu_memory_utilization")
+    if not asked or not needed or card is None or given is None:
+        return None
+    more = (at.settings.advice.gpu_memory_low - given) * card
+    return needed * fits / asked + more >= needed
 
 
 def model_length(at: Situation) -> Advice | None:

@@ -214,21 +214,9 @@ def _of_rule(
     rule = case.book.states.get(name)
     if rule is None:
         return None
-    from vllm_watch.core.enginevalues import newest_values
-    from vllm_watch.health.signalwords import Words, in_words
+    from vllm_watch.health.signalwords import Words
 
-    limit = case.settings.watch.starting_limit_seconds
-    offline = without_server(case.run)
-    values = in_words(newest_values(case.run, None, time))
-    waiting = values.get("waiting", "0")
-    said = {
-        "limit": f"{limit / 60:.0f}",
-        "what": "offline run" if offline else "server",
-        **values,
-        "at_work": f"{values.get('running', '–')} running"
-        + ("" if waiting == "0" else f", {waiting} waiting"),
-        **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
-    }
+    said = _said(case, time, words)
     asks = rule if rule.advices else case.book.states.get("dead", rule)
     advice = case.advice(asks.advices.get(state.cause, ""), None, time, dict(state.figures))
     finding = Finding(
@@ -242,7 +230,27 @@ def _of_rule(
         since,
         flags=rule.flags,
     )
-    return with_advice(finding, advice, case.facts)
+    asked = dict(state.figures).get("asked_len")
+    facts = case.facts if asked is None else {**case.facts, "max_model_len": asked}
+    return with_advice(finding, advice, facts)
+
+
+def _said(case: Case, time: float, words: Mapping[str, str]) -> dict[str, str]:
+    """Return the values for the placeholders of a rule's texts."""
+    from vllm_watch.core.enginevalues import newest_values
+    from vllm_watch.health.signalwords import in_words
+
+    limit = case.settings.watch.starting_limit_seconds
+    values = in_words(newest_values(case.run, None, time))
+    waiting = values.get("waiting", "0")
+    return {
+        "limit": f"{limit / 60:.0f}",
+        "what": "offline run" if without_server(case.run) else "server",
+        **values,
+        "at_work": f"{values.get('running', '–')} running"
+        + ("" if waiting == "0" else f", {waiting} waiting"),
+        **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
+    }
 
 
 def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
