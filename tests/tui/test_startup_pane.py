@@ -314,7 +314,7 @@ def test_an_offline_run_that_died_at_work_did_not_die_in_its_start(tmp_path: Pat
     assert StartupPane(lambda _: ()).title_of(view) == "Errors"
     finding = view.findings[0].finding
     assert finding.title == "The offline run died"
-    assert finding.detail.endswith("Tried to allocate 512.00 MiB.; 240 of 2,000 prompts processed")
+    assert finding.detail.endswith("Tried to allocate 512.00 MiB; 240 of 2,000 prompts processed")
     (server,) = monitor.store.servers.values()
     stretches = state_stretches(monitor, server, at("08:46:00"))
     assert [(one.state, one.begin) for one in stretches] == [

@@ -101,11 +101,7 @@ def errors_until(
     placed: Iterable[tuple[float | None, KeptEvent]], time: float
 ) -> Iterator[KeptEvent]:
     """Yield the errors of a run up to a moment; those without a known time count, too."""
-    return (
-        kept
-        for at, kept in placed
-        if kept.event.kind in ERRORS and (at is None or at <= time)
-    )
+    return (kept for at, kept in placed if kept.event.kind in ERRORS and (at is None or at <= time))
 
 
 def has_error(events: Iterable[KeptEvent]) -> bool:

@@ -68,6 +68,6 @@ def _remedy(at: Situation, status: str, refused: list[Refusal]) -> str:
     if status == "400" and "length" in reasons and reasons["length"].allowed:
         allowed = reasons["length"].allowed
         return f"prompt and answer together have at most {allowed:,} tokens: send shorter prompts"
-    if status >= "500" and not has_error(errors_until(at.run, at.time)):
+    if status >= "500" and not has_error(errors_until(at.run.placed(), at.time)):
         return _REMEDIES[status] if status in ("503", "504") else _NO_ERROR
     return _REMEDIES.get(status, _OF_SERVERS if status >= "500" else _OF_CLIENTS)

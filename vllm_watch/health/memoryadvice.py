@@ -33,11 +33,12 @@ def drop_override(at: Situation) -> Advice | None:
     if times is None or times <= at.settings.health.kv_override_factor:
         return None
     fit, left = at.facts["num_gpu_blocks"], at.facts["num_gpu_blocks_override"]
+    factor = f"{times:,.0f}" if times >= 10 else f"{times:.1f}"
     return Advice(
         "drop --num-gpu-blocks-override",
         (f"--num-gpu-blocks-override {DROP}",),
-        f"{fit:,.0f} blocks that fit ÷ {left:,.0f} allowed = {times:.1f}",
-        f"{times:.1f} times the KV cache, so {times:.1f} times as many concurrent requests",
+        f"{fit:,.0f} blocks that fit ÷ {left:,.0f} allowed = {factor}",
+        f"{factor} times the KV cache, so {factor} times as many concurrent requests",
     )
 
 
@@ -181,7 +182,8 @@ def out_of_memory(at: Situation) -> Advice | None:
         flags.append(f"--max-num-batched-tokens {advice.out_of_memory_batched_tokens}")
     if not flags:
         return None
-    halved = f"half of {limit:.0f}" if limit is not None else "max_num_seqs is not in the log"
+    first = "halving max_num_seqs would come first, but the log does not have its value"
+    halved = f"half of {limit:.0f}" if limit is not None else first
     rest = "each flag frees more; if all are" if flags[1:] else "if it is"
     also = f"; if not enough, also {', then '.join(flags[1:])}" if flags[1:] else ""
     return Advice(

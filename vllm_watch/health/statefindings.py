@@ -70,6 +70,8 @@ def _present(case: Case, state: ServerState, time: float) -> list[Finding]:
         name, since = SLOW_START, since + limit
         words["why"] = _phases(case.run, time) or state.why
     words["load"] = _last_load(case.run, time) if name == "dead" else ""
+    if words["load"]:
+        words["why"] = why.removesuffix(".")
     if name == "stalled":
         state = replace(state, told=has_error(errors_until(case.run.placed(), time)))
     found = [_of_rule(case, name, since, time, words, state), _hang(case, state, time)]

@@ -21,6 +21,7 @@ FIELDS: Mapping[str, str] = {
     "port": "its port",
     "state": "busy, idle, starting, dead …",
     "phase": "phase of its start-up",
+    "cause": "why it died, in a few words, if that is known",
     "finding": "its worst finding in one or two words: KV full, queueing",
     "finding_title": "its worst finding with the number",
     "remedy": "what to change",
@@ -155,6 +156,8 @@ def _template(
     template = AT_WORK if "generation_tps" in values else WITHOUT
     if values.get("phase"):
         template = template.replace("{state}", "{state}: {phase}")
+    elif values.get("cause"):
+        template = template.replace("{state}", "{state}: {cause}")
     elif texts and worst_one.health.state.name in ("busy", "idle"):
         template = template.replace("{state}", "{finding}")
     return template
@@ -176,6 +179,7 @@ def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
         "port": "" if known.port is None else str(known.port),
         "state": state.name,
         "phase": state.why if state.name == "starting" else "",
+        "cause": state.cause if state.name == "dead" else "",
         "finding": finding.word if finding else "",
         "finding_title": finding.title if finding else "",
         "remedy": finding.remedy if finding else "",

@@ -39,12 +39,16 @@ _ALWAYS_SHOWN = METRICS[:6]
 Facts = list[tuple[str, str]]
 
 
+_TOLD = frozenset({"idle", "busy", "ready", "starting"})
+"""States of which the verdict says all."""
+
+
 def summary_facts(summary: RunSummary, zone: tzinfo) -> Facts:
     """Return label and words of all facts apart from figures and findings."""
     facts = [
         ("log", summary.source),
         ("time", _time(summary, zone)),
-        ("why", summary.state.why if summary.state.name not in ("idle", "busy") else ""),
+        ("why", summary.state.why if summary.state.name not in _TOLD else ""),
         ("config", " · ".join(_config(summary))),
         ("capacity", " · ".join(_capacity(summary))),
         ("start-up", _startup(summary)),
@@ -68,7 +72,8 @@ def facts_beside_findings(summary: RunSummary, zone: tzinfo) -> Facts:
     return [
         (label, words)
         for label, words in summary_facts(summary, zone)
-        if label != "why" or not any(detail in words for detail in details)
+        if label != "why"
+        or not any(detail in words or words.removesuffix(".") in detail for detail in details)
     ]
 
 

@@ -97,7 +97,8 @@ def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
     over = state.name in ("stopped", "finished", "starting", "no-stats")
     word = {"no-stats": "writes no stats lines"}.get(state.name, state.name)
     if over:
-        words = f"{word}{when}, all well" if facts else f"{word}{when}"
+        tells = state.why and state.name == "starting"
+        words = f"{word}{when}" + (", all well" if facts else f": {state.why}" if tells else "")
     else:
         words = "all well" if facts or not state.why else f"{word}: {state.why}"
     note = next((one for one in summary.findings if one.remedy), None)
