@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.ingest import ReadOptions
 
 STATS = (
     "[loggers.py:310] Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: "
@@ -22,6 +24,7 @@ STATS = (
 )
 FAILED = 'INFO:     10.0.0.7:41234 - "POST /v1/completions HTTP/1.1" 500 Internal Server Error'
 BERLIN = timezone(timedelta(hours=1))
+NOW = datetime(2026, 11, 23, 9, 18, tzinfo=UTC).timestamp()
 Wrapper = Callable[[datetime], str]
 WRAPPERS: dict[str, Wrapper] = {
     "docker compose logs -t": lambda at: at.strftime("vllm-1  | %Y-%m-%dT%H:%M:%S.331095044Z "),
@@ -155,3 +158,57 @@ def test_the_event_is_placed_exactly_not_about(tmp_path: Path) -> None:
     assert kept.event.kind == "killed"
     assert at == datetime(2026, 11, 23, 9, 17, 5, tzinfo=UTC).timestamp()
     assert not kept.about
+
+
+BAR = "Processed prompts: %3d%%|██████    | %d/2000 [05:02<37:40,  1.29s/it, est. speed input: 4.1 toks/s, output: 1.0 toks/s]"
+OFFLINE = [
+    ("08:50:00", "INFO {} [utils.py:253] non-default args: {'disable_log_stats': True, 'model': 'n/A'}"),
+    ("08:51:00", "(EngineCore_DP0 pid=9) INFO {} [core.py:259] init engine (profile, create kv cache, warmup model) took 60.02 seconds"),
+    ("09:20:00", BAR % (12, 240)),
+    ("09:33:20", BAR % (100, 2000)),
+]  # fmt: skip
+"""A run of `LLM` without a server: after its start-up only progress bars."""
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_run_without_a_server_lasts_until_its_last_bar(
+    wrapper: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, log(WRAPPERS[wrapper], OFFLINE))
+    server = summary_of(capsys, path, "--tz", "UTC")
+    assert (server["state"], server["state_since"]) == ("finished", "2026-11-23T09:33:20+00:00")
+    path = write(tmp_path, log(WRAPPERS[wrapper], OFFLINE[:-1]))
+    server = summary_of(capsys, path, "--tz", "UTC")
+    assert (server["state"], server["last"]) == ("ended", "2026-11-23T09:20:00+00:00")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_rotated_log_keeps_the_clock_of_its_wrapper(
+    wrapper: str, seed: int, tmp_path: Path
+) -> None:
+    """The newest line with both stamps is in the file that was moved away."""
+    chance, path = random.Random(seed), tmp_path / "a.log"
+    before, after = (log(WRAPPERS[wrapper], part).encode() for part in (STARTED, FAULT))
+    options = ReadOptions(tz=UTC, live=True, events=False, now=lambda: NOW)
+    path.write_bytes(before)
+    ingest = read(path, options=options)
+    ingest.discover()
+    reader = ingest.reader(str(path))
+    assert reader is not None
+    monitor = Monitor(Settings())
+    for news in reader.read():
+        monitor.apply(news)
+    path.rename(tmp_path / "a.log.1")
+    path.touch()
+    while after:
+        size = chance.randrange(1, 90)
+        with path.open("ab") as file:
+            file.write(after[:size])
+        after = after[size:]
+        for news in reader.read():
+            monitor.apply(news)
+    ingest.close()
+    (server,) = monitor.store.servers.values()
+    died = datetime(2026, 11, 23, 9, 17, 5, tzinfo=UTC).timestamp()
+    assert [at for at, _ in server.run.placed()][-2:] == [died, died + 4]

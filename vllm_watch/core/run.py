@@ -161,6 +161,8 @@ class Run:
 
     def add_event(self, event: Event, arrived: float | None) -> None:
         """Keep an event; a line that continues the error before it is added to that."""
+        if event.written is not None:
+            self.wrote(event.written)
         if event.kind == "progress":
             if event.fields.get("phase") == PROCESSING:
                 self.prompts = self._kept(event, arrived)
@@ -173,8 +175,6 @@ class Run:
             event = eager(event)
         if event.time is not None:
             self.stamp(event.time)
-        elif event.written is not None:
-            self.wrote(event.written)
         if self.count_start.take(event):
             return
         if self.events.continued_by(event):
