@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from vllm_watch.core.meantimes import run_times
+from vllm_watch.core.meantimes import TimesGate, run_times
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Store
 from vllm_watch.core.tokens import run_tokens
@@ -107,7 +107,7 @@ def page_times(page: str) -> tuple[float, float, float]:
 
 def times_row(capture: str, run: Run, page: str) -> str:
     """Return a row of the table of mean times."""
-    times, why = run_times(run)
+    times, why = run_times(run, TimesGate())
     queue, request, token = page_times(page)
     if times is None or times.per_token is None:
         cells = [capture, "–", f"{queue:.2f}", "–", f"{request:.2f}", why, "–"]

@@ -59,7 +59,7 @@ def test_the_verdict_is_the_cause(make: Callable[[], str], title: str, tmp_path:
     assert end is not None
     timeline.cover(begin, end)
     timeline.begin(end)
-    screen = verdict_on_screen(ViewMaker(monitor, UTC).make(timeline, Choices()))
+    screen = verdict_on_screen(ViewMaker(monitor, UTC, job=None).make(timeline, Choices()))
     assert screen is not None
     assert screen.words[1] == f":9101 {title}"
 

@@ -73,7 +73,7 @@ def test_two_engines_are_added_up() -> None:
 )  # fmt: skip
 def test_the_gate(lines: int, answered: int, why: str) -> None:
     run = run_of([(10.0 * i, 4, 0, 40.0) for i in range(lines)], {10.0: answered})
-    times, told = run_times(run)
+    times, told = run_times(run, TimesGate())
     assert told == why
     assert (times is None) == bool(why)
 
@@ -81,13 +81,13 @@ def test_the_gate(lines: int, answered: int, why: str) -> None:
 def test_streams_that_have_only_begun_give_no_number() -> None:
     # The access line of a stream is written at its start: forty are counted, none has ended.
     run = run_of([(10.0 * i, 40, 0, 400.0) for i in range(1, 20)], {10.0: 40})
-    assert run_times(run)[0] is None
+    assert run_times(run, TimesGate())[0] is None
 
 
 def test_refused_requests_are_not_answered_ones() -> None:
     run = run_of([(10.0 * i, 1, 0, 10.0) for i in range(1, 20)], {})
     run.add_requests(Requests(15.0, {"400": 300, "500": 300}, 0))
-    assert run_times(run)[1] == "0 requests answered; 30 are needed"
+    assert run_times(run, TimesGate())[1] == "0 requests answered; 30 are needed"
 
 
 def test_a_window_uses_only_its_own_lines() -> None:
@@ -135,7 +135,7 @@ KNOWN = {
 @pytest.mark.parametrize("capture", KNOWN)
 def test_within_five_per_cent_of_the_histograms(capture: str) -> None:
     page = page_beside(FIXTURES / capture)
-    times, _ = run_times(only_run(log_of(capture)))
+    times, _ = run_times(only_run(log_of(capture)), TimesGate())
     queue, request, token = page_times(page)
     assert times is not None
     assert times.queue == pytest.approx(queue, abs=0.05)
@@ -145,7 +145,7 @@ def test_within_five_per_cent_of_the_histograms(capture: str) -> None:
 
 @pytest.mark.parametrize("capture", ["cpu_clean_stop", "cpu_one_file", "h100_long_context"])
 def test_unknown_where_the_log_holds_too_little(capture: str) -> None:
-    times, why = run_times(only_run(log_of(capture)))
+    times, why = run_times(only_run(log_of(capture)), TimesGate())
     assert times is None
     assert "needed" in why
 

@@ -19,7 +19,7 @@ from benchmarks.follow import ROOT, Reader
 from benchmarks.logwriter import copied, line_of, renamed
 from tests.processes import PATIENCE
 from tests.sources.following import told_of
-from vllm_watch.sources.wakeups import wakeups
+from vllm_watch.sources.wakeups import PollSchedule, wakeups
 
 LOG = "w0.log"
 
@@ -207,7 +207,7 @@ def test_another_file_system_in_its_place_is_read_from_its_beginning(
 def test_events_come_again_from_a_folder_that_was_mounted_again(mount: Mount, point: Path) -> None:
     """The watch is on the old file system; without a new watch there would only be polls."""
     stop = threading.Event()
-    items = wakeups(lambda: {str(point)}, stop, 0.3, events=True)
+    items = wakeups(lambda: {str(point)}, stop, PollSchedule(0.3), events=True)
     for _ in range(2):
         assert told_of(items, point / LOG)
         mount("-t", "tmpfs", "none", point)  # over it: no event reports that

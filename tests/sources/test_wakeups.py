@@ -31,7 +31,7 @@ def test_an_append_and_a_new_file_wake_us(tmp_path: Path) -> None:
     log.write_text("")
     for path in (log, tmp_path / "new.log"):
         stop = threading.Event()
-        items = wakeups(lambda: {str(tmp_path)}, stop, 0.2, events=True)
+        items = wakeups(lambda: {str(tmp_path)}, stop, PollSchedule(0.2), events=True)
         assert next(items) is None
         writer = threading.Timer(0.3, lambda path=path: path.write_text("x\n"))
         writer.start()
@@ -42,7 +42,7 @@ def test_an_append_and_a_new_file_wake_us(tmp_path: Path) -> None:
 @pytest.mark.parametrize("events", [True, False])
 def test_the_poll_continues_without_events(tmp_path: Path, events: bool) -> None:
     stop = threading.Event()
-    items = wakeups(lambda: set(), stop, 0.01, events=events)
+    items = wakeups(lambda: set(), stop, PollSchedule(0.01), events=events)
     assert [next(items) for _ in range(3)] == [None, None, None]
     stop.set()
     assert list(items) == []
@@ -52,7 +52,9 @@ def test_a_folder_that_vanishes_ends_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
     stop = threading.Event()
-    items = wakeups(lambda: {str(folder)} if folder.exists() else set(), stop, 0.05, events=True)
+    items = wakeups(
+        lambda: {str(folder)} if folder.exists() else set(), stop, PollSchedule(0.05), events=True
+    )
     assert next(items) is None
     folder.rmdir()
     deadline = time.monotonic() + PATIENCE
@@ -70,7 +72,9 @@ def test_a_folder_made_again_is_watched_again(tmp_path: Path) -> None:
     folder.mkdir()
     log = folder / "a.log"
     stop = threading.Event()
-    items = wakeups(lambda: {str(folder)} if folder.exists() else set(), stop, 0.3, events=True)
+    items = wakeups(
+        lambda: {str(folder)} if folder.exists() else set(), stop, PollSchedule(0.3), events=True
+    )
     assert next(items) is None
     folder.rmdir()
     folder.mkdir()
@@ -81,7 +85,7 @@ def test_a_folder_made_again_is_watched_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("events", [True, False])
 def test_it_ends_when_asked_to(tmp_path: Path, events: bool) -> None:
     stop = threading.Event()
-    items = wakeups(lambda: {str(tmp_path)}, stop, 30, events=events)
+    items = wakeups(lambda: {str(tmp_path)}, stop, PollSchedule(30), events=events)
     assert next(items) is None
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
@@ -91,7 +95,7 @@ def test_it_ends_when_asked_to(tmp_path: Path, events: bool) -> None:
 
 def test_a_folder_that_cannot_be_watched_is_polled(tmp_path: Path) -> None:
     stop = threading.Event()
-    items = wakeups(lambda: {str(tmp_path / "absent")}, stop, 0.01, events=True)
+    items = wakeups(lambda: {str(tmp_path / "absent")}, stop, PollSchedule(0.01), events=True)
     assert [next(items) for _ in range(4)] == [None] * 4
     stop.set()
     assert list(items) == []
@@ -101,7 +105,7 @@ def test_a_poll_comes_between_events(tmp_path: Path) -> None:
     """A log that grows all the time must not delay the reading of others."""
     log = tmp_path / "a.log"
     stop = threading.Event()
-    items = wakeups(lambda: {str(tmp_path)}, stop, 0.2, events=True)
+    items = wakeups(lambda: {str(tmp_path)}, stop, PollSchedule(0.2), events=True)
     assert next(items) is None
     deadline = time.monotonic() + PATIENCE
     polls = told = 0
@@ -118,7 +122,9 @@ def test_a_poll_comes_between_events(tmp_path: Path) -> None:
 def test_one_folder_that_cannot_be_watched_leaves_the_others_their_events(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     stop = threading.Event()
-    items = wakeups(lambda: {str(tmp_path), str(tmp_path / "absent")}, stop, 0.3, events=True)
+    items = wakeups(
+        lambda: {str(tmp_path), str(tmp_path / "absent")}, stop, PollSchedule(0.3), events=True
+    )
     assert next(items) is None
     assert told_of(items, log)
     stop.set()
@@ -140,7 +146,7 @@ def test_what_grows_without_events_is_looked_at_sooner_for_a_while() -> None:
 def test_hot_files_come_between_two_polls() -> None:
     stop = threading.Event()
     schedule = PollSchedule(0.4)
-    items = wakeups(lambda: set(), stop, 0.4, events=False, schedule=schedule)
+    items = wakeups(lambda: set(), stop, schedule, events=False)
     assert next(items) is None
     schedule.grew("a.log")
     assert next(items) == {"a.log"}
@@ -152,7 +158,7 @@ def test_it_reports_when_it_gets_quiet_after_events(tmp_path: Path) -> None:
     """Long before the next poll: a line that waits for its companion is released."""
     log = tmp_path / "a.log"
     stop = threading.Event()
-    items = wakeups(lambda: {str(tmp_path)}, stop, 2.0, events=True)
+    items = wakeups(lambda: {str(tmp_path)}, stop, PollSchedule(2.0), events=True)
     assert next(items) is None
     deadline = time.monotonic() + PATIENCE
     since_poll: list[set[str]] = []

@@ -70,7 +70,7 @@ def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> Scr
     timeline = Timeline(Wall(), speed=20.0)
     timeline.cover(*monitor.store.reach())
     timeline.begin(at(clock))
-    return ViewMaker(monitor, UTC).make(timeline, choices or Choices())
+    return ViewMaker(monitor, UTC, job=None).make(timeline, choices or Choices())
 
 
 def replay_app(

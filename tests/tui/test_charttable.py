@@ -61,14 +61,16 @@ def test_every_chart_is_empty_where_nothing_is_known(name: str) -> None:
 def test_a_chart_without_data_is_not_shown() -> None:
     """That log has hits of the prefix cache and access lines, and nothing was recorded beside."""
     monitor = monitor_of("h100_saturated_then_killed")
-    shown = charts_of(only(monitor), at("08:52:00"))
+    shown = charts_of(only(monitor), at("08:52:00"), wanted=())
     assert shown == (*ALWAYS, "prefix", "http", "errors", "request_times", "per_request")
-    assert charts_of(only(monitor), at("08:49:30")) == ALWAYS, "its first stats line is later"
+    assert charts_of(only(monitor), at("08:49:30"), wanted=()) == ALWAYS, (
+        "its first stats line is later"
+    )
 
 
 def test_a_prefix_cache_that_never_hit_anything_has_no_chart() -> None:
     monitor = monitor_of("cpu_spec_decode_colour")
-    shown = charts_of(only(monitor), at("23:59:59"))
+    shown = charts_of(only(monitor), at("23:59:59"), wanted=())
     assert "prefix" not in shown
     assert {"acceptance", "accepted_length"} <= set(shown)
 
@@ -76,7 +78,9 @@ def test_a_prefix_cache_that_never_hit_anything_has_no_chart() -> None:
 def test_recordings_add_latencies_and_gpus(recorded: Monitor) -> None:
     server = only(recorded)
     end = server.run.newest_stamp or 0.0
-    assert {"first_token", "gpu_power", "gpu_use", "gpu_memory"} <= set(charts_of(server, end))
+    assert {"first_token", "gpu_power", "gpu_use", "gpu_memory"} <= set(
+        charts_of(server, end, wanted=())
+    )
     power = drawn(recorded, "gpu_power", (end - 600, end))
     assert [line.name for line in power.lines] == ["GPU 0|0", "GPU 1|1"]
     assert power.kind == "lines"

@@ -27,7 +27,7 @@ def server_with(*times: float) -> Server:
 def test_most_of_the_chart_is_filled_and_its_right_edge_stays() -> None:
     server = server_with(1_000.0, 1_010.0)
     for age in range(20, 880):
-        start, end = server_window(server, (1_000.0 + age - 900, 1_000.0 + age))
+        start, end = server_window(server, (1_000.0 + age - 900, 1_000.0 + age), gone=None)
         assert end == 1_000.0 + age
         assert start <= 1_000.0
         filled = age / (end - start)
@@ -38,7 +38,7 @@ def test_it_grows_by_few_steps_and_never_shrinks() -> None:
     server = server_with(1_000.0, 1_010.0)
     widths = []
     for age in range(5, 1_200):
-        start, end = server_window(server, (1_000.0 + age - 900, 1_000.0 + age))
+        start, end = server_window(server, (1_000.0 + age - 900, 1_000.0 + age), gone=None)
         widths.append(end - start)
     assert widths[0] == 30
     assert widths[-1] == 900
@@ -57,13 +57,13 @@ def test_it_grows_by_few_steps_and_never_shrinks() -> None:
 def test_a_window_with_samples_before_it_or_none_stays(
     times: tuple[float, ...], window: tuple[float, float]
 ) -> None:
-    assert server_window(server_with(*times), window) == window
+    assert server_window(server_with(*times), window, gone=None) == window
 
 
 def test_a_log_with_a_clock_of_its_own_is_fitted_in_the_screens_time() -> None:
     server = server_with(1_000.0, 1_010.0)
     server.clock = LogClock(skew=7_200.0)
-    start, end = server_window(server, (7_200.0 + 400, 7_200.0 + 1_300))
+    start, end = server_window(server, (7_200.0 + 400, 7_200.0 + 1_300), gone=None)
     assert (start, end) == (8_500.0 - 330.0, 8_500.0)
 
 

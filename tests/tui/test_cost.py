@@ -136,7 +136,7 @@ def test_the_cost_of_all_there_is_is_worked_out_when_the_window_moves_on(
     settings = monitor.settings
     monitor.settings = replace(settings, cost=replace(settings.cost, gpu_hourly=2.0, gpus=1))
     wall = Wall(at("12:00:00"))
-    timeline, maker = Timeline(wall), ViewMaker(monitor, UTC)
+    timeline, maker = Timeline(wall), ViewMaker(monitor, UTC, job=None)
     timeline.cover(*monitor.store.reach())
     timeline.span, timeline.fitted = None, False
     asked: list[tuple[float, float]] = []
@@ -279,7 +279,7 @@ def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPa
     """A stats line that raises no alert leaves the pane of events as it is."""
     monitor = monitor_of("h100_optimised", "h100_saturated_then_killed")
     timeline = Timeline(Wall(at("08:54:40")))
-    maker = ViewMaker(monitor, UTC)
+    maker = ViewMaker(monitor, UTC, job=None)
     before = maker.make(timeline, Choices()).events
     assert before
     ordered: list[int] = []

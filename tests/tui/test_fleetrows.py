@@ -59,7 +59,7 @@ def test_of_300_servers_of_which_3_have_news_3_rows_are_made(
 ) -> None:
     wall = Wall()
     monitor, timeline = fleet_of(300, wall)
-    maker, made = ViewMaker(monitor, UTC), count_rows(monkeypatch)
+    maker, made = ViewMaker(monitor, UTC, job=None), count_rows(monkeypatch)
     maker.make(timeline, Choices())
     assert len(made) == 300
     made.clear()
@@ -77,7 +77,7 @@ def test_of_300_servers_of_which_3_have_news_3_rows_are_made(
 def test_without_news_a_row_is_made_again_when_silence_begins_to_count() -> None:
     wall = Wall()
     monitor, timeline = fleet_of(20, wall)
-    maker = ViewMaker(monitor, UTC)
+    maker = ViewMaker(monitor, UTC, job=None)
     assert {row.state.name for row in maker.make(timeline, Choices()).rows} == {"busy"}
     wall.now += 29.0
     monitor.apply(wrote(3, wall.now))
@@ -91,7 +91,7 @@ def test_without_news_a_row_is_made_again_when_silence_begins_to_count() -> None
 def test_the_view_of_what_changed_is_that_of_everything(seed: int) -> None:
     chance, wall = random.Random(seed), Wall()
     monitor, timeline = fleet_of(24, wall)
-    maker, known, number = ViewMaker(monitor, UTC), 24, 0
+    maker, known, number = ViewMaker(monitor, UTC, job=None), 24, 0
     for _ in range(40):
         wall.now += chance.choice((0.0, 0.3, 1.0, 7.0, 31.0))
         for _ in range(chance.choice((0, 0, 1, 3, 24))):
@@ -122,7 +122,7 @@ def test_the_view_of_what_changed_is_that_of_everything(seed: int) -> None:
         kept = shown(maker.make(timeline, choices, silences=silences))
         for server in monitor.store.servers.values():
             server.run.memo.clear()
-        whole = ViewMaker(monitor, UTC).make(timeline, choices, silences=silences)
+        whole = ViewMaker(monitor, UTC, job=None).make(timeline, choices, silences=silences)
         assert kept == shown(whole)
 
 

@@ -47,7 +47,7 @@ def test_a_server_that_rests_writes_nothing_and_is_idle_all_the_while() -> None:
     monitor = monitor_of("h100_optimised")
     steps = steps_of(monitor, at("08:56:12"), at("08:56:24"), 4)
     assert [step.state for step in steps][-1] == "idle"
-    assert ribbon_text(steps, PALETTE).plain[-1] == "▁"
+    assert ribbon_text(steps, PALETTE, cursor=None).plain[-1] == "▁"
 
 
 def test_a_ribbon_does_not_know_what_comes_later() -> None:
@@ -66,10 +66,10 @@ def test_a_ribbon_does_not_know_what_comes_later() -> None:
     )
 )
 def test_a_ribbon_has_a_cell_for_each_step(steps: list[tuple[float | None, str]]) -> None:
-    drawn = ribbon_text([Step(*step) for step in steps], PALETTE)
+    drawn = ribbon_text([Step(*step) for step in steps], PALETTE, cursor=None)
     assert len(drawn.plain) == len(steps)
     canvas = Canvas(max(1, len(steps)), 3)
-    draw_ribbon(canvas, [Step(*step) for step in steps], 0, 0, 3, PALETTE)
+    draw_ribbon(canvas, [Step(*step) for step in steps], 0, 0, 3, PALETTE, cursor=None)
     assert len(canvas.strips()) == 3
 
 
@@ -82,27 +82,31 @@ def test_the_ribbons_of_a_view_share_one_axis() -> None:
 
 def test_a_ribbon_has_no_dots_without_their_word() -> None:
     starting, busy, dead = Step(None, "starting"), Step(5.0, "busy"), Step(None, "dead")
-    text = ribbon_text([*[starting] * 14, *[busy] * 3, *[dead] * 5], PALETTE).plain
+    text = ribbon_text([*[starting] * 14, *[busy] * 3, *[dead] * 5], PALETTE, cursor=None).plain
     assert text == "⋅⋅ starting ⋅⋅▇▇▇ dead"
     silent = Step(None, "silent")
-    text = ribbon_text([*[starting] * 14, *[silent] * 6, *[busy] * 3], PALETTE).plain
+    text = ribbon_text([*[starting] * 14, *[silent] * 6, *[busy] * 3], PALETTE, cursor=None).plain
     assert text == "⋅⋅ starting ⋅ ready ▇▇▇", "it touches neither side"
-    assert ribbon_text([dead] * 9, PALETTE).plain == "· dead ··"
-    assert ribbon_text([*[starting] * 6, *[dead] * 4], PALETTE).plain == "◐     ✖   ", "shapes"
-    text = ribbon_text([*[starting] * 6, *[silent] * 8, *[busy] * 3, *[silent] * 8], PALETTE).plain
+    assert ribbon_text([dead] * 9, PALETTE, cursor=None).plain == "· dead ··"
+    assert (
+        ribbon_text([*[starting] * 6, *[dead] * 4], PALETTE, cursor=None).plain == "◐     ✖   "
+    ), "shapes"
+    text = ribbon_text(
+        [*[starting] * 6, *[silent] * 8, *[busy] * 3, *[silent] * 8], PALETTE, cursor=None
+    ).plain
     assert text == "◐      ready  ▇▇▇        ", "what follows a start-up is known, a gap is not"
     canvas = Canvas(14, 3)
-    draw_ribbon(canvas, [starting] * 14, 0, 0, 3, PALETTE)
+    draw_ribbon(canvas, [starting] * 14, 0, 0, 3, PALETTE, cursor=None)
     assert canvas.text().plain.split("\n")[-1] == "⋅⋅ starting ⋅⋅"
 
 
 def test_a_coloured_stretch_of_a_high_ribbon_is_named() -> None:
     low, high = [Step(10.0, "busy")] * 10, [Step(90.0, "critical")] * 14
     canvas = Canvas(24, 3)
-    draw_ribbon(canvas, [*low, *high], 0, 0, 3, PALETTE)
+    draw_ribbon(canvas, [*low, *high], 0, 0, 3, PALETTE, cursor=None)
     _, above, bottom = canvas.text().plain.split("\n")
     assert above.startswith(" busy ")
     assert bottom[10:20] == "█critical█"
     short = Canvas(24, 3)
-    draw_ribbon(short, [*low[:5], *high[:9]], 0, 0, 3, PALETTE)
+    draw_ribbon(short, [*low[:5], *high[:9]], 0, 0, 3, PALETTE, cursor=None)
     assert not any(sign.isalpha() for sign in short.text().plain), "without room for the word"

@@ -14,7 +14,7 @@ def row_at(capture: str, clock: str) -> Row:
     monitor = monitor_of(capture)
     server = server_of(monitor)
     time = at(clock)
-    return make_row(monitor, server, time, live=False)
+    return make_row(monitor, server, time, live=False, saved=False)
 
 
 def test_a_row_shows_the_newest_line_at_the_moment() -> None:
@@ -66,7 +66,7 @@ def test_two_engines_are_added_up_and_shown_apart() -> None:
     monitor = monitor_of("cpu_two_engines")
     server = server_of(monitor)
     time = at("09:24:25")
-    row = make_row(monitor, server, time, live=False)
+    row = make_row(monitor, server, time, live=False, saved=False)
     assert row.engines == 2
     assert row.values.running == 7
     assert row.values.generation_tps == pytest.approx(84.2 + 87.6)
@@ -81,7 +81,7 @@ def test_two_engines_are_added_up_and_shown_apart() -> None:
 def test_a_server_before_its_first_line() -> None:
     monitor = monitor_from([LogFound("empty.log")])
     server = monitor.store.servers["empty.log"]
-    row = make_row(monitor, server, 100.0, live=True)
+    row = make_row(monitor, server, 100.0, live=True, saved=False)
     assert (row.state.name, row.age, row.port, row.short) == ("starting", None, "", "empty")
     assert engine_rows(row, server, 100.0) == []
 
@@ -92,7 +92,7 @@ def test_a_live_row_is_as_old_as_its_arrival() -> None:
         "a.log", (Event("server_up", 90.0, "up"), sample), arrived=150.0, newest_stamp=100.0
     )
     monitor = monitor_from([batch])
-    row = make_row(monitor, monitor.store.servers["a.log"], 155.0, live=True)
+    row = make_row(monitor, monitor.store.servers["a.log"], 155.0, live=True, saved=False)
     assert (row.age, row.state.name) == (5.0, "busy")
 
 

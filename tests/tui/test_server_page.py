@@ -30,7 +30,7 @@ PALETTE = {**roles_of(THEME), "shading": "smooth"}
 
 def data_of(monitor: Monitor, clock: str) -> PageData:
     (source,) = monitor.store.servers
-    data = page_data(monitor, view_at(monitor, clock), source)
+    data = page_data(monitor, view_at(monitor, clock), source, before=None, evidence=None)
     assert data is not None
     return data
 
@@ -117,8 +117,8 @@ def test_where_nothing_needs_to_change_nothing_is_copied() -> None:
 def test_findings_are_reported_again_only_after_a_while(killed: Monitor) -> None:
     (source,) = killed.store.servers
     first = data_of(killed, "08:51:35")
-    soon = page_data(killed, view_at(killed, "08:51:39"), source, before=first)
-    later = page_data(killed, view_at(killed, "08:51:41"), source, before=soon)
+    soon = page_data(killed, view_at(killed, "08:51:39"), source, before=first, evidence=None)
+    later = page_data(killed, view_at(killed, "08:51:41"), source, before=soon, evidence=None)
     assert soon is not None
     assert later is not None
     assert soon.findings is first.findings

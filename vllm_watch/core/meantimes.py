@@ -126,7 +126,7 @@ def request_sums(run: Run, since: float = -math.inf) -> RequestSums:
 
 
 def mean_times(
-    sums: RequestSums, start: float, end: float, gate: TimesGate | None = None
+    sums: RequestSums, start: float, end: float, gate: TimesGate
 ) -> tuple[MeanTimes | None, str]:
     """Return the mean times over a window, or None and why they are unknown.
 
@@ -136,7 +136,6 @@ def mean_times(
         end: epoch seconds up to which they count; `inf` for the whole run.
         gate: what the window must hold.
     """
-    gate = gate or TimesGate()
     times, lines, answered = sums.over(start, end)
     if lines < gate.lines:
         return None, f"only {counted(lines, 'stats line')}; {gate.lines} are needed"
@@ -153,20 +152,19 @@ def mean_times(
     return times, ""
 
 
-def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None, str]:
+def run_times(run: Run, gate: TimesGate) -> tuple[MeanTimes | None, str]:
     """Return the mean times over a whole run, or None and why they are unknown."""
     return times_between(run, request_sums(run), -math.inf, math.inf, gate)
 
 
 def times_between(
-    run: Run, sums: RequestSums, start: float, end: float, gate: TimesGate | None = None
+    run: Run, sums: RequestSums, start: float, end: float, gate: TimesGate
 ) -> tuple[MeanTimes | None, str]:
     """Return the mean times of a run over (start, end], or None and why they are unknown.
 
     If the log times enough requests one by one, their mean replaces the estimate. The words then
     say why the other times are unknown, if they are.
     """
-    gate = gate or TimesGate()
     times, why = mean_times(sums, start, end, gate)
     count, mean, aborted = run.answered.over(start, end)
     if times is not None and aborted > gate.aborted_share * times.answered:

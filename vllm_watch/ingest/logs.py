@@ -125,9 +125,7 @@ class Ingest:
         schedule = PollSchedule(seconds, options.clock)
         folders = partial(folders_of, self.patterns)
         while not stop.is_set():
-            for changed in wakeups(
-                folders, stop, seconds, events=options.events, schedule=schedule
-            ):
+            for changed in wakeups(folders, stop, schedule, events=options.events):
                 yield from self._look(changed, stop, schedule)
                 if options.ends and self._ended():
                     yield self._searched()  # lines held until a `PathSearch` are released

@@ -75,10 +75,9 @@ class PollSchedule:
 def wakeups(
     folders: Callable[[], set[str]],
     stop: StopEvent,
-    poll_seconds: float,
+    schedule: PollSchedule,
     *,
     events: bool,
-    schedule: PollSchedule | None = None,
 ) -> Iterator[set[str] | None]:
     """Yield paths that changed, or None when it is time to look at everything.
 
@@ -88,7 +87,6 @@ def wakeups(
     record may be complete only after a second look and should not wait for the poll. Ends when
     `stop` is set.
     """
-    schedule = schedule or PollSchedule(poll_seconds)
     unwatchable: dict[str, float] = {}
     while not stop.is_set():
         now = schedule.clock()

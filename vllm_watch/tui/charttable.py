@@ -199,7 +199,7 @@ CHART_BY_NAME: Mapping[str, Chart] = {chart.name: chart for chart in CHARTS}
 CHART_NAMES = tuple(CHART_BY_NAME)
 
 
-def charts_of(server: Server, time: float, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+def charts_of(server: Server, time: float, wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the charts that have something to show of a server at a time of its own clock.
 
     `wanted` are the requested names, in their order; empty: all.

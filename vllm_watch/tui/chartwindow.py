@@ -15,7 +15,7 @@ STARTUP_SHARE = 0.2
 
 
 def server_window(
-    server: Server, window: tuple[float, float], gone: float | None = None
+    server: Server, window: tuple[float, float], gone: float | None
 ) -> tuple[float, float]:
     """Return the part of a window, in epoch seconds, that has data.
 

@@ -154,9 +154,7 @@ class Rows(LazySequence[Row]):
         return self.cached[place].at(self.moment)
 
 
-def make_row(
-    monitor: Monitor, server: Server, time: float, *, live: bool, saved: bool = False
-) -> Row:
+def make_row(monitor: Monitor, server: Server, time: float, *, live: bool, saved: bool) -> Row:
     """Return the row of a server as of `time`; `saved`: nothing more is expected of its log."""
     time = server.clock.own(time)  # a log with its own clock is shown in that clock
     if live:

@@ -75,7 +75,7 @@ class _SelectedParts:
 class ViewMaker:
     """Makes views; parts of servers without news are taken from the view before."""
 
-    def __init__(self, monitor: Monitor, tz: tzinfo, job: JobWatch | None = None) -> None:
+    def __init__(self, monitor: Monitor, tz: tzinfo, job: JobWatch | None) -> None:
         """Show the servers of `monitor`, times in the zone `tz`, and the progress of `job`."""
         self._monitor = monitor
         self._tz = tz

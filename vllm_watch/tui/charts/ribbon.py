@@ -48,9 +48,7 @@ HIGHEST = 7
 """Eighths of a row, so that neighbouring rows stay separate."""
 
 
-def ribbon_text(
-    steps: Sequence[Step], palette: Mapping[str, str], cursor: int | None = None
-) -> Text:
+def ribbon_text(steps: Sequence[Step], palette: Mapping[str, str], cursor: int | None) -> Text:
     """Return a ribbon of one row; its highest step fills seven eighths. `cursor` marks a step."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     text = Text(no_wrap=True, end="")
@@ -116,7 +114,7 @@ def draw_ribbon(
     column: int,
     rows: int,
     palette: Mapping[str, str],
-    cursor: int | None = None,
+    cursor: int | None,
 ) -> None:
     """Draw a ribbon `rows` high with its upper left cell at `row`, `column`: a coloured area."""
     top = max((step.rate for step in steps if step.rate), default=0.0)

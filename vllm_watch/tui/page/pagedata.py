@@ -77,8 +77,8 @@ def page_data(
     monitor: Monitor,
     view: ScreenView,
     source: str,
-    evidence: Evidence | None = None,
-    before: PageData | None = None,
+    evidence: Evidence | None,
+    before: PageData | None,
 ) -> PageData | None:
     """Return the data of a server's page at the moment of a view, None if it is not in it.
 
