@@ -168,6 +168,7 @@ def test_a_start_up_that_failed_has_nothing_to_compare(capsys: Output) -> None:
     ("words", "said"),
     [
         (["{base}", "none.log"], ["none.log: matches no file; the other paths are read", "{base}: no other log"]),
+        (["{base}", "{bare}"], ["{bare}: the folder has no *.log; the other paths are read", "{base}: no other log"]),
         (["none.log", "{other}"], ["none.log: matches no file; name a log"]),
         (["{folder}", "{other}"], ["matches 10 logs; name one log as the baseline"]),
         (["{base}", "{base}"], ["{base}: no other log to compare"]),
@@ -180,6 +181,7 @@ def test_what_cannot_be_compared(words: list[str], said: list[str], capsys: Outp
         "base": str(BASELINE),
         "other": str(OPTIMISED),
         "folder": f"{BASELINE.parents[1]}/*/*.log",
+        "bare": str(BASELINE.parents[1]),
     }
     assert main(["compare", *(word.format_map(names) for word in words)]) == 2
     out, err = capsys.readouterr()

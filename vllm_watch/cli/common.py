@@ -131,7 +131,8 @@ def require_logs(patterns: list[str], found: Found) -> None:
         say(trouble)
     if found.logs:
         for pattern in found.missing:
-            say(f"{pattern}: matches no file; the other paths are read")
+            why = "the folder has no *.log" if os.path.isdir(pattern) else "matches no file"
+            say(f"{pattern}: {why}; the other paths are read")
         return
     if found.troubles:
         raise CommandError("nothing could be read; see above")
