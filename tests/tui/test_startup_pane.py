@@ -24,7 +24,7 @@ from tests.tui.screens import (
 )
 from tests.tui.test_app import dashboard, live, running, shown, view
 from tests.tui.test_widgets import PALETTE
-from vllm_watch.health.statestretches import state_stretches
+from vllm_watch.health.statestretches import state_stretches, states_with_work
 from vllm_watch.tui.charts import draw_panel
 from vllm_watch.tui.rows import Rows, Values
 from vllm_watch.tui.screenview import ScreenView
@@ -316,6 +316,12 @@ def test_an_offline_run_that_died_at_work_did_not_die_in_its_start(tmp_path: Pat
     assert finding.title == "The offline run died"
     assert finding.detail.endswith("Tried to allocate 512.00 MiB; 240 of 2,000 prompts processed")
     (server,) = monitor.store.servers.values()
+    minute = (at("08:44:00"), at("08:45:00"))
+    nothing = [(False, False, False)] * 3
+    assert states_with_work(monitor, server, minute, at("08:46:00"), nothing) == ["busy"] * 3
+    assert "died: out of memory" in "\n".join(
+        line.plain for line in Findings().lines(view, 80, 12, PALETTE)
+    )
     stretches = state_stretches(monitor, server, at("08:46:00"))
     assert [(one.state, one.begin) for one in stretches] == [
         ("starting", at("08:40:00")), ("busy", at("08:40:10")), ("dead", at("08:45:20")),

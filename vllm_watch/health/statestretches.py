@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import serving_at, starting_at
+from vllm_watch.core.startup import serving_at, starting_at, without_server
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 
@@ -41,17 +41,19 @@ def states_with_work(
     If an alert fires while the server is up, the state is the severity of the alert instead of busy
     or idle. `lines` say for each step whether it has a stats line, whether one of its lines shows
     work, and whether the newest line up to its end shows none; `known` and `late` are those of
-    `states_in_steps`.
+    `states_in_steps`. A run without a server works without such lines.
     """
     lives = states_in_steps(
         state_stretches(monitor, server, known), window, len(lines), known, late
     )
     alarms = states_in_steps(alert_stretches(monitor, server, known), window, len(lines), known)
+    offline = all(without_server(run) and not run.series for run in server.runs)
     states = []
     for state, alarm, (any_line, works, rests) in zip(lives, alarms, lines, strict=True):
         if state == BUSY:
             here = alarm or (BUSY if works else IDLE)
-            states.append(here if any_line or rests else SILENT)
+            seen = any_line or rests
+            states.append(BUSY if offline else here if seen else SILENT)
         else:
             states.append(state or NOTHING)
     return states

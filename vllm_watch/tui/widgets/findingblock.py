@@ -302,7 +302,7 @@ def _title(
         heads += [f"perhaps why: {name}{end}" for end in (lasted, "") for name in names]
         return next((text for text in heads if cell_len(text) <= room), heads[-1]), detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
-        why = state.why.removeprefix("[shutdown] ")
+        why = state.why.removeprefix("[shutdown] ").removesuffix(".")
         cause = next((text for text in item.row.ending if cell_len(text) + 6 <= room), "")
         if cause and not wordy:  # in a fleet, its server's row has the reason
             return f"died: {cause}" if alone else "died", ""
