@@ -249,9 +249,12 @@ def _weigh_last_error(found: Evidence, run: Run, placed: list[tuple[float, KeptE
     The line that says so (`EngineCore failed to start.`) may be missing: excerpts are short.
     """
     errors = [(at, kept) for at, kept in placed if kept.event.kind in ERRORS]
-    if not errors or (run.newest_own is not None and run.newest_own > errors[-1][0]):
+    if not errors:
         return
     at, kept = errors[-1]
+    went_on = any(later > at and one.event.kind in _PROGRESS for later, one in placed)
+    if went_on or (run.newest_own or at) > at + STARTUP_TRACEBACK_SECONDS:
+        return
     if not kept.event.process.lower().startswith("apiserver") and has_exception(kept):
         found.death = at
 

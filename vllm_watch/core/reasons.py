@@ -30,7 +30,11 @@ INTERRUPT = "KeyboardInterrupt"
 
 _TORCH_STAMP = lazy(r"^(?:\[rank\d{1,5}\]:)?\[[A-Z]\d{3,4} [^\]\n]{1,120}\] ")
 """What torch writes before a message: `[rank1]:[E1123 08:51:43.2 ProcessGroupNCCL.cpp:685] `."""
-_EXCEPTION = lazy(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
+_EXCEPTION = lazy(
+    r"(?:(?:[A-Za-z_]\w*\.)*(?=_?[A-Z])|(?:[A-Za-z_]\w*\.)+(?=[a-z_]\w*: ))"
+    r"([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$"
+)
+"""`ValueError: …`, `struct.error: …`, not a line of code (pasted logs may lack the indentation)."""
 _VALIDATION = lazy(r"\d+ validation errors? for \w+")
 _MIDDLE = lazy(r"\s{2,}\S")
 """A line from the middle of a traceback whose beginning the log lacks."""
@@ -117,8 +121,9 @@ def _candidates(lines: list[_Line]) -> Iterator[tuple[float, int, Reason]]:
     """Yield candidates for the cause, with rank (the lowest is best) and place.
 
     An end from outside (batch system, kernel) comes first, then engines and workers alike, then API
-    servers. An `echo` of an error (native code that ends the process because of it) comes after
-    the errors of its kind of process.
+    servers. The end of a traceback whose beginning is missing comes after whole ones: it may only
+    follow from another error. An `echo` of an error (native code that ends the process because of
+    it) comes after both.
     """
     for process in dict.fromkeys(line.process for line in lines):
         own = [(index, line) for index, line in enumerate(lines) if line.process == process]
@@ -128,13 +133,15 @@ def _candidates(lines: list[_Line]) -> Iterator[tuple[float, int, Reason]]:
                 later = rank + 0.5 if "echo" in line.fields else rank
                 yield -1.0 if "outside" in line.fields else later, index, _reason(line, [])
         texts = [line.text for _, line in own]
+        header = next((at for at, text in enumerate(texts) if TRACEBACK in text), len(texts))
         for place in traceback_errors(texts):
             index = own[place][0]
+            cut = 0.25 if place < header else 0.0
             place = _carried(texts, place)
             line = own[place][1]
             if "vague" not in line.fields:
                 rest = [other for _, other in own[place + 1 : place + 1 + _FURTHER]]
-                yield rank, index, _reason(line, rest)
+                yield rank + cut, index, _reason(line, rest)
 
 
 def _numbers(figures: tuple[tuple[str, float], ...]) -> tuple[bool, tuple[float, ...]]:

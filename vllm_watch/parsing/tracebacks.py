@@ -130,7 +130,9 @@ class TracebackReader:
         """Add a line up to the error; return the traceback once it is complete."""
         lines = self._open
         assert lines is not None
-        inside = not lines or line.startswith((" ", "\t"))
+        # A pasted log may have a blank line after each other one, also after the first.
+        spaced = not line and (len(lines) == 1 or "" in lines)
+        inside = not lines or spaced or line.startswith((" ", "\t"))
         error = line if not inside and _ERROR.match(line) else ""
         if inside or error:
             lines.append(line)
