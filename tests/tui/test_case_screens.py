@@ -120,6 +120,11 @@ SCREENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("02:03:50 ✖ :8000 died: KeyError:", "11-24 16:03:50 ✖ :8000 died: KeyError:"),
         ("failed to start",),
     ),
+    # The third start in two minutes.
+    "two-deaths-and-a-start": (
+        ("run 2 died 1 m 00 s earlier", "✖ :8000 died: CUDA driver error"),
+        ("failed to start",),
+    ),
     # A dump is a death.
     "the-dump-is-the-last-word": (
         ("11:59:00 ✖ :8000 died: the engine dumped what it worked",),

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.figures import counted
 from vllm_watch.core.reasons import errors_until, has_error
 from vllm_watch.core.startup import ready_at
 from vllm_watch.health.memoryadvice import drop_override, more_memory, weights_too_large
@@ -101,8 +102,8 @@ def fewer_gpus(at: Situation) -> Advice | None:
     if not gpus:
         return None
     return Advice(
-        f"set tensor × pipeline parallel size to at most {gpus:.0f}, the number of GPUs here; "
-        "or use more nodes, with Ray as the executor",
+        f"use at most {counted(int(gpus), 'GPU')} (tensor × pipeline parallel size): "
+        "there are no more here; or use more nodes, with Ray as the executor",
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import tzinfo
 
 from vllm_watch.core.configuration import ServerConfiguration
+from vllm_watch.core.evidence import end_of
 from vllm_watch.core.figures import clock, duration, percent, rough_span
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
@@ -79,7 +81,16 @@ def _name(server: Server, run: Run, known: ServerConfiguration) -> tuple[str, ..
         facts.append(known.address)
     if len(server.runs) > 1:
         facts.append(f"run {run.number + 1} of {server.run.number + 1}")
-    return tuple(facts)
+    return (*facts, *_died_before(server, run))
+
+
+def _died_before(server: Server, run: Run) -> tuple[str, ...]:
+    """Return how long before a run the one before it died; nothing if it did not."""
+    before = next((one for one in server.runs if one.number == run.number - 1), None)
+    end = None if before is None else end_of(before, math.inf, over=True)
+    if end is None or not end.died or run.first_stamp is None:
+        return ()
+    return (f"run {run.number} died {duration(max(0.0, run.first_stamp - end.time))} earlier",)
 
 
 def _trend(trend: SlowDown | None) -> tuple[str, ...]:
