@@ -6,10 +6,11 @@ The object is documented in `docs/schemas/alert.json`.
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC
 
 from vllm_watch.actions.transitions import Status
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import iso
 
 ENVIRONMENT = "VLLM_WATCH_ALERT_"
 """Prefix of the variables; [alerts] settings begin with VLLM_WATCH_ALERTS_."""
@@ -59,7 +60,7 @@ def as_object(alert: Alert) -> dict[str, object]:
     known = asdict(alert)
     known["flags"] = [_cut(flag) for flag in alert.flags]
     for name in ("since", "time"):
-        known[name] = _moment(known[name])
+        known[name] = iso(known[name], UTC, "seconds")
     values = {name: _cut(v) if isinstance(v, str) else v for name, v in known.items()}
     return {"version": 1, "text": _cut(alert.text), **values}
 
@@ -93,9 +94,3 @@ def plain(text: str) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def _moment(time: float | None) -> str | None:
-    if time is None:
-        return None
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")

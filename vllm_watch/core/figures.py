@@ -1,7 +1,8 @@
-"""Numbers as a person reads them: units, thousands, three or four digits, – for unknown."""
+"""Numbers and moments as a person reads them: units, thousands, – for unknown; ISO for files."""
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, tzinfo
 
 DAY = 86_400.0
@@ -119,6 +120,13 @@ def clock(time: float | None, tz: tzinfo, *, seconds: bool = True) -> str:
     except (ValueError, OverflowError, OSError):
         return UNKNOWN
     return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+def iso(time: float | None, tz: tzinfo, timespec: str = "auto") -> str | None:
+    """Return a moment as ISO 8601 with the offset of a zone, None if it is unknown or never."""
+    if time is None or not math.isfinite(time):
+        return None
+    return datetime.fromtimestamp(time, tz).isoformat(timespec=timespec)
 
 
 def zone_name(time: float, tz: tzinfo) -> str:

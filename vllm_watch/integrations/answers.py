@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import tzinfo
 
 from vllm_watch.core.enginevalues import combined_value
+from vllm_watch.core.figures import iso
 from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
 from vllm_watch.core.run import Run
@@ -25,7 +26,7 @@ from vllm_watch.reports.following import FollowedServers
 from vllm_watch.reports.iterations import STEP_METRICS, iterations_of, step_points
 from vllm_watch.reports.snapshot import ServerSnapshot
 from vllm_watch.reports.summary import summary_of
-from vllm_watch.reports.summaryjson import finding_json, iso, run_json
+from vllm_watch.reports.summaryjson import finding_json, run_json
 from vllm_watch.reports.waiting import error_lines
 
 MOST_SAMPLES = 500

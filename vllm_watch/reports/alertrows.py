@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from vllm_watch.config.sections import Severity
+from vllm_watch.core.figures import iso
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import engine_label
 from vllm_watch.core.run import Run
@@ -15,7 +16,7 @@ from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import title_over
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
-from vllm_watch.reports.rows import Row, iso, row_of
+from vllm_watch.reports.rows import Row, row_of
 
 KIND = "alert"
 _LEVELS: dict[Severity, str] = {"note": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
@@ -86,7 +87,7 @@ def _row(server: Server, run: Run, change: Change, severity: Severity, text: str
             "engine": None if engine == WHOLE_SERVER else engine,
             "severity": severity,
             "change": "resolved" if change.resolved else "fired",
-            "since": iso(server, change.since),
+            "since": iso(change.since, server.clock.tz),
         },
     }
 

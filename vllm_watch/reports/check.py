@@ -7,11 +7,11 @@ The line and the figures follow the Monitoring Plugins guidelines: text, `|`, th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import counted, minutes
+from vllm_watch.core.figures import counted, iso, minutes
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
@@ -127,7 +127,7 @@ def report_of(snapshot: Snapshot, verdicts: list[Verdict]) -> dict[str, object]:
         "status": WORDS[code].lower(),
         "code": code,
         "text": _summary(snapshot, verdicts, code),
-        "time": _iso(snapshot.time, UTC),
+        "time": iso(snapshot.time, UTC, "seconds"),
         "servers": [_server_report(verdict) for verdict in verdicts],
         "unread": _unreadable(snapshot),
     }
@@ -145,7 +145,7 @@ def _server_report(verdict: Verdict) -> dict[str, object]:
         "code": verdict.code,
         "text": verdict.text,
         "state": state.name,
-        "state_since": _iso(state.since, now.server.clock.tz),
+        "state_since": iso(state.since, now.server.clock.tz, "seconds"),
         "why": state.why,
         "age_s": None if now.age is None else round(now.age, 1),
         "values": {metric.name: _number(metric.name, values) for metric in METRICS},
@@ -165,10 +165,10 @@ def _finding_report(finding: Finding, tz: tzinfo) -> dict[str, object]:
         "expect": finding.expect,
         "guide": finding.guide,
         "engine": finding.engine,
-        "since": _iso(finding.since, tz),
-        "until": _iso(finding.until, tz),
+        "since": iso(finding.since, tz, "seconds"),
+        "until": iso(finding.until, tz, "seconds"),
         "costs": list(finding.costs),
-        "spans": [[_iso(since, tz), _iso(until, tz)] for since, until in finding.lasted],
+        "spans": [[iso(end, tz, "seconds") for end in span] for span in finding.lasted],
         "explains": [_finding_report(one, tz) for one in finding.explains],
     }
 
@@ -176,10 +176,6 @@ def _finding_report(finding: Finding, tz: tzinfo) -> dict[str, object]:
 def _number(name: str, values: dict[str, float]) -> float | int | None:
     value = values.get(name)
     return int(value) if value is not None and name in COUNTS else value
-
-
-def _iso(time: float | None, tz: tzinfo) -> str | None:
-    return None if time is None else datetime.fromtimestamp(time, tz).isoformat(timespec="seconds")
 
 
 def _unreadable(snapshot: Snapshot) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
+from vllm_watch.core.figures import iso
 from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.news import News
 from vllm_watch.core.run import Run
@@ -22,15 +22,10 @@ EVENT_FIELDS: Fields = {**WHERE, "kind": "text", "level": "text", "text": "text"
 """Columns of an event; docs/schemas/event.json describes them."""
 
 
-def iso(server: Server, time: float) -> str:
-    """Return a time of a log as ISO 8601, with the offset of the log's zone."""
-    return datetime.fromtimestamp(time, server.clock.tz).isoformat()
-
-
 def row_of(server: Server, run: Run, time: float | None) -> Row:
     """Return a record with its time and the run that it is from; more is added to it."""
     return {
-        "time": None if time is None else iso(server, time),
+        "time": iso(time, server.clock.tz),
         "server": server.name,
         "source": server.source,
         "run": run.number,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
+from vllm_watch.core.figures import iso
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.recorded import LATENCIES
@@ -94,7 +94,7 @@ def finding_json(finding: Finding, tz: tzinfo) -> Json:
         "formula": finding.formula or None,
         "expect": finding.expect or None,
         "costs": list(finding.costs),
-        "spans": [[iso(since, tz), iso(until, tz)] for since, until in finding.lasted],
+        "spans": [[iso(end, tz) for end in span] for span in finding.lasted],
         "explains": [finding_json(one, tz) for one in finding.explains],
     }
 
@@ -166,10 +166,3 @@ def _engine(engine: EngineSummary, tz: tzinfo) -> Json:
         "generated_tokens": engine.generated_tokens,
         "prompt_tokens": engine.prompt_tokens,
     }
-
-
-def iso(time: float | None, tz: tzinfo) -> str | None:
-    """Return a moment as ISO 8601 with the offset of a zone, None if it is unknown or never."""
-    if time is None or not math.isfinite(time):
-        return None
-    return datetime.fromtimestamp(time, tz).isoformat()

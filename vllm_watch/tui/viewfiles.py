@@ -7,10 +7,10 @@ import importlib
 import importlib.util
 import io
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import datetime
 from pathlib import Path
 
-from vllm_watch.core.figures import UNKNOWN, clock, count, percent, rate
+from vllm_watch.core.figures import UNKNOWN, clock, count, iso, percent, rate
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import printable
@@ -76,12 +76,9 @@ def samples_csv(view: ScreenView, monitor: Monitor) -> str:
                 for index, time in enumerate(series.times[first:last]):
                     values = (column[index] for column in columns)
                     cells = ("" if value is None else f"{value:.6g}" for value in values)
-                    table.writerow((_stamp(time, server.clock.tz), row.name, engine, *cells))
+                    stamp = iso(time, server.clock.tz, "milliseconds")
+                    table.writerow((stamp, row.name, engine, *cells))
     return text.getvalue()
-
-
-def _stamp(time: float, tz: tzinfo) -> str:
-    return datetime.fromtimestamp(time, tz).isoformat(timespec="milliseconds")
 
 
 def report_markdown(view: ScreenView) -> str:
