@@ -156,3 +156,27 @@ def test_stamps_get_the_nearest_year() -> None:
     assert stamp_time(b"12-31 23:59:50", new_year, UTC) == new_year - 10
     assert stamp_time(b"01-01 00:00:10", new_year - 60, UTC) == new_year + 10
     assert stamp_time(b"13-01 00:00:10", new_year, UTC) is None
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    ["2026-11-23T%sZ ", "2026-11-23T%s.5+00:00 stderr F ", "Nov 23 %s gpu vllm[7]: ", "%s "],
+)
+def test_lines_that_only_a_wrapper_stamped_are_evidence(wrapper: str, tmp_path: Path) -> None:
+    """The server was idle since 08:57, failed a request at 09:14 and was killed at 09:17."""
+    own = "(APIServer pid=7) INFO 11-23 08:57:10 [x.py:1] y"
+    failed = 'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 500 Internal Server Error'
+    served = failed.replace("500 Internal Server Error", "200 OK")
+    lines = [("08:57:10", own), ("08:57:30", served), ("09:14:59", failed), ("09:17:05", "Killed")]
+    text = "".join(wrapper % clock + line + "\n" for clock, line in lines)
+    (tmp_path / "a.log").write_text(text)
+
+    def texts(clock: str) -> list[str]:
+        at = datetime.fromisoformat(f"2026-11-23T{clock}+00:00").timestamp()
+        found = excerpt(str(tmp_path / "a.log"), at, at + 1, UTC, formats())
+        return [line.text for line in found.lines]
+
+    assert texts("09:17:05") == [wrapper % "09:17:05" + "Killed"]
+    assert texts("09:14:59") == [wrapper % "09:14:59" + failed]
+    assert texts("08:57:10") == [wrapper % "08:57:10" + own, wrapper % "08:57:30" + served]
+    assert texts("09:30:00") == []

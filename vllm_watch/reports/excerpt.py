@@ -17,6 +17,7 @@ from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.health.finding import Finding
 from vllm_watch.parsing.access import AccessCounter, requests_of
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.outerstamps import LONGEST, outer_stamp
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.timestamps import StampClock, Zone, first_and_newest, moment
@@ -140,7 +141,7 @@ def _lines(
     if offset:
         file.readline(_LONGEST)  # the rest of a line before the window
     year = datetime.fromtimestamp(start, tz).year
-    scanner = Scanner(formats, StampClock(Zone(tz, "given"), year))
+    times = _Times(Scanner(formats, StampClock(Zone(tz, "given"), year)), start)
     kept = _Kept()
     first = None
     counter = AccessCounter(formats.access)
@@ -149,17 +150,20 @@ def _lines(
         counted = None if b".py:" in raw else counter.count(raw, 0, len(raw))
         requests = requests_of(counted, None) if counted else None
         if requests is not None:
+            time = times.of(raw) if requests.failing else None
+            if time is not None and time > until:
+                break
+            kept.inside = kept.inside or (time is not None and time >= start)
             if kept.inside and not kept.take(raw, [requests]):
                 return Excerpt(kept.lines(), more=True)
             continue
-        stamp, _ = first_and_newest(raw, b"")
-        time = None if stamp is None else stamp_time(stamp, start, tz)
+        time = times.of(raw)
         if time is not None:
             first = time if first is None else first
             if time > until:
                 break
             kept.inside = kept.inside or time >= start
-        if kept.inside and not kept.take(raw, scanner.scan(raw).records):
+        if kept.inside and not kept.take(raw, times.scanner.scan(raw).records):
             return Excerpt(kept.lines(), more=True)
     lines = kept.lines()
     if not lines:
@@ -174,6 +178,30 @@ def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
     while left > 0 and (raw := file.readline(_LONGEST)):
         left -= len(raw)
         yield raw
+
+
+class _Times:
+    """The times of lines, which are asked for one after the other."""
+
+    def __init__(self, scanner: Scanner, near: float) -> None:
+        """`scanner` knows the zone; stamps are in the year closest to `near`."""
+        self.scanner = scanner
+        self._near = near
+        self._newest = b""
+        """The newest line with vLLM's stamp, if the scanner has not read it."""
+
+    def of(self, line: bytes) -> float | None:
+        """Return when a line was written, by vLLM's stamp or a wrapper's; None if neither says."""
+        stamp, _ = first_and_newest(line, b"")
+        if stamp is not None:
+            self._newest = line
+            return stamp_time(stamp, self._near, self.scanner.clock.zone.tz)
+        if outer_stamp(line[:LONGEST]) is None:
+            return None
+        if self._newest:
+            self.scanner.scan(self._newest)
+            self._newest = b""
+        return self.scanner.outer.written(line, len(line) - 1)
 
 
 class _Kept:
