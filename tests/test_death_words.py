@@ -131,3 +131,32 @@ def test_a_stall_names_who_waits_and_no_error_that_is_not_there(
     text += log.line(now - 80, "core.py:702", oom, "ERROR")
     _, _, told = said(tmp_path, text, "", capsys, now - 80)
     assert told == "look for out-of-memory errors; if it stays stalled, restart"
+
+
+def test_a_slow_start_without_phases_has_none_to_look_at(tmp_path: Path, capsys: Output) -> None:
+    """Version and arguments twenty minutes ago, then nothing."""
+    now = time.time()
+    log.write(tmp_path, log.begun(now - 1200), modified=now - 1200)
+    capsys.readouterr()
+    main(["check", "--json", "--tz", "UTC", str(tmp_path)])
+    (found,) = json.loads(capsys.readouterr().out)["servers"][0]["findings"]
+    assert found["title"] == "Still starting after 15 min"
+    assert found["detail"] == "the log names no phase of it"
+    assert (
+        found["remedy"] == "look at the newest lines of the log: usually it downloads or compiles"
+    )
+
+
+def test_a_finding_of_one_moment_has_no_end(tmp_path: Path, capsys: Output) -> None:
+    """A single line about a hang, 60 s long, at the very end of the log."""
+    now = time.time()
+    hang = "No available shared memory broadcast block found in 60 seconds."
+    text = served(now) + log.line(now - 60, "shm_broadcast.py:1", hang)
+    log.write(tmp_path, text)
+    main(["summary", "--tz", "UTC", str(tmp_path / log.NAME)])
+    out = capsys.readouterr().out
+    begun = [line for line in out.splitlines() if "Workers do not answer" in line]
+    assert begun
+    for line in begun:
+        first, dash, last = line.rpartition(", ")[2].partition(" – ")
+        assert not dash or first != last

@@ -35,6 +35,8 @@ SLOW_START = "slow-start"
 """Key of a start-up that takes too long; it is not a state."""
 SLOW_STARTED = "slow-started"
 """Key of a start-up that took too long and is over."""
+NO_PHASE = "no phase in the log"
+"""Stands for the cause of a slow start of which the log does not tell more."""
 CRASH_LOOP = "crash-loop"
 """Key of a server that dies repeatedly."""
 HANG = "workers-hang"
@@ -69,6 +71,9 @@ def _present(case: Case, state: ServerState, time: float) -> list[Finding]:
     if name == "starting" and since is not None and time - since > limit:
         name, since = SLOW_START, since + limit
         words["why"] = _phases(case.run, time) or state.why
+        if not words["why"]:
+            words["why"] = "the log names no phase of it"
+            state = replace(state, cause=NO_PHASE)
     words["load"] = _last_load(case.run, time) if name == "dead" else ""
     if words["load"]:
         words["why"] = why.removesuffix(".")

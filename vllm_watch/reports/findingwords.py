@@ -92,7 +92,8 @@ def _span(alike: Sequence[Finding], zone: tzinfo) -> str:
     else:
         day, other = (datetime.fromtimestamp(at, zone).date() for at in (begin, last))
         date = "" if day == other else f"{day} "
-        words = f"{date}{clock(begin, zone)} – {clock(last, zone)}"
+        clocks = list(dict.fromkeys((clock(begin, zone), clock(last, zone))))
+        words = f"{'at ' if len(clocks) == 1 else ''}{date}{' – '.join(clocks)}"
     if len(spans) == 1:
         return words
     whole = sum(end - start for start, end in spans if start is not None and end is not None)

@@ -127,7 +127,7 @@ def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
     if finding.until is None:
         return f", since {_moment(finding.since, summary, zone)}"
     begin, end = (_moment(time, summary, zone) for time in (finding.since, finding.until))
-    return f", {begin} – {end}"
+    return f", at {begin}" if begin == end else f", {begin} – {end}"
 
 
 def _remedy(finding: Finding) -> str:
