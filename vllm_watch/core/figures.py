@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
 DAY = 86_400.0
 """Seconds of a day: for older moments the date is shown as well."""
@@ -127,6 +127,21 @@ def iso(time: float | None, tz: tzinfo, timespec: str = "auto") -> str | None:
     if time is None or not math.isfinite(time):
         return None
     return datetime.fromtimestamp(time, tz).isoformat(timespec=timespec)
+
+
+def day(time: float, tz: tzinfo) -> date | None:
+    """Return the date of a moment, None outside the calendar."""
+    try:
+        return datetime.fromtimestamp(time, tz).date()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def dated_clock(time: float | None, tz: tzinfo, beside: float) -> str:
+    """Return a moment as clock time, with its date if it is on another day than `beside`."""
+    known = None if time is None else day(time, tz)
+    same = known is None or known == day(beside, tz)
+    return clock(time, tz) if same else f"{known:%m-%d} {clock(time, tz)}"
 
 
 def zone_name(time: float, tz: tzinfo) -> str:

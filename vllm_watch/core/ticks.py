@@ -99,7 +99,7 @@ def decimals_for(values: list[float]) -> int:
 def clock_ticks(start: float, end: float, columns: int, tz: tzinfo) -> tuple[ClockTick, ...]:
     """Return clock times inside the window at a round step whose labels have room."""
     span = end - start
-    if not (math.isfinite(span) and span > 0 and columns > 0):
+    if not (math.isfinite(span) and span > 0 and columns > 0 and end > 0):  # 0: no time is known
         return ()
     best: tuple[ClockTick, ...] = ()
     try:

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.evidence import end_of
-from vllm_watch.core.figures import clock, duration, percent, rough_span
+from vllm_watch.core.figures import clock, dated_clock, duration, percent, rough_span
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import configuration_at, phase_lengths, ready_after, working_at
@@ -22,12 +22,14 @@ _FLAGS = (
     ("max_num_seqs", "max_num_seqs"),
     ("max_model_len", "max_model_len"),
     ("max_num_batched_tokens", "max_num_batched_tokens"),
-    ("tensor_parallel_size", "TP"),
-    ("pipeline_parallel_size", "PP"),
-    ("data_parallel_size", "DP"),
+    ("tensor_parallel_size", "tensor_parallel_size"),
+    ("pipeline_parallel_size", "pipeline_parallel_size"),
+    ("data_parallel_size", "data_parallel_size"),
     ("dtype", ""),
 )
 """Flags of the configuration and their labels on the card; flags that advice changes are first."""
+_ONE_SAYS_NOTHING = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+"""Flags that are not shown at 1: the server is not divided."""
 
 Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
@@ -142,12 +144,12 @@ def _config(known: ServerConfiguration) -> tuple[str, ...]:
     facts = []
     for key, label in _FLAGS:
         value = known.flag(key)
-        if value is not None:
+        if value is not None and not (value == 1 and key in _ONE_SAYS_NOTHING):
             number = f"{value:,}" if isinstance(value, int) and value >= 1_000 else str(value)
             facts.append(f"{label} {number}".strip())
     eager = known.enforce_eager
     if eager is not None:
-        facts.append("eager: no CUDA graphs" if eager else "CUDA graphs")
+        facts.append("no CUDA graphs" if eager else "CUDA graphs")
     return tuple(facts)
 
 
@@ -167,7 +169,7 @@ def _startup(run: Run, time: float, tz: tzinfo, ended: float | None) -> tuple[st
     facts = [f"{name} {phase_time(seconds)}" for name, seconds, _ in phases]
     ready, after = working_at(run), ready_after(run)
     if ready is not None and ready <= time and after is not None:
-        facts.append(f"ready {clock(ready, tz)} after {duration(after)}")
+        facts.append(f"ready {dated_clock(ready, tz, time)} after {duration(after)}")
     return tuple(facts)
 
 

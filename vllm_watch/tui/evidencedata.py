@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.figures import clock, duration
+from vllm_watch.core.figures import dated_clock, duration
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
@@ -67,9 +67,11 @@ def evidence_words(finding: Finding, moment: float, tz: tzinfo) -> tuple[tuple[s
     when = ""
     if finding.since is not None:
         past = duration(until - finding.since)
-        when = f"since {clock(finding.since, tz)}, for {past}"
+        begin = dated_clock(finding.since, tz, moment)
+        when = f"since {begin}, for {past}"
         if finding.until is not None:
-            when = f"from {clock(finding.since, tz)} to {clock(finding.until, tz)}, for {past}"
+            end = dated_clock(finding.until, tz, finding.since)
+            when = f"from {begin} to {end}, for {past}"
     rows = (
         ("SEEN", finding.title),
         ("WHEN", when),

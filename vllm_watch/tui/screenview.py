@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import tzinfo
+from datetime import date, tzinfo
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.figures import day
 from vllm_watch.tui.cardfacts import Facts
 from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.eventlines import EventLine
@@ -56,6 +57,13 @@ class ScreenView:
     """How much of a replay has been shown, 0 to 1; None if live."""
     names_revision: int = 0
     """Grows when servers are added or renamed."""
+    past_day: bool = False
+    """Whether the moment is not of today: its date must be seen."""
+
+    @property
+    def day(self) -> date | None:
+        """The date of the moment; times of other days have theirs."""
+        return day(self.moment, self.tz)
 
     @property
     def worst(self) -> ServerFinding | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import DAY, clock, counted, duration, percent_range, short_rate
+from vllm_watch.core.figures import (
+    DAY,
+    clock,
+    counted,
+    dated_clock,
+    duration,
+    percent_range,
+    short_rate,
+)
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import GLYPHS
@@ -84,7 +92,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     finding = worst.finding
     since = ""
     if finding.since is not None:
-        since = f" since {clock(finding.since, view.tz)}"
+        since = f" since {dated_clock(finding.since, view.tz, view.moment)}"
     short = worst.row.short
     words = (
         f"{short} {finding.title}{since}",
@@ -102,7 +110,11 @@ def _death(view: ScreenView, worst: ServerFinding, aside: str) -> Verdict:
     word = when = "died" if row.state.name == "dead" else "ended"
     if past is not None and row.state.since is not None:
         ago = past >= DAY
-        when += f" {duration(past)} ago" if ago else f" {clock(row.state.since, view.tz)}"
+        when += (
+            f" {duration(past)} ago"
+            if ago
+            else f" {dated_clock(row.state.since, view.tz, view.moment)}"
+        )
     short, cause = row.short, row.state.cause
     before = None if cause else _before(row)
     if before is not None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from vllm_watch.actions.silences import SilenceKey
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import percent
+from vllm_watch.core.figures import day, percent
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
@@ -140,6 +140,7 @@ class ViewMaker:
             shown.charts,
             timeline.replayed(),
             self._fleet.names_revision,
+            day(moment, self._tz) != day(timeline.now(), self._tz),
         )
 
     def _selected_parts(

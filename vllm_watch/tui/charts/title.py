@@ -27,7 +27,7 @@ FULL, SHORT = 99, 98
 """Names in full, and in their short form; further forms are lengths to which they are cut."""
 TIMED = 48
 """Cells of a title with room for the time of old values, whatever the chart."""
-ABOUT = "≈"
+ABOUT = "about "
 """Stands before estimated values."""
 
 Piece = tuple[str, str]

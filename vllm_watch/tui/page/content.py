@@ -13,7 +13,7 @@ from vllm_watch.tui.page.overtime import overtime_part
 from vllm_watch.tui.page.pagedata import PageData
 from vllm_watch.tui.page.setup import capacity_part, config_part, startup_part
 from vllm_watch.tui.verdict import verdict_of
-from vllm_watch.tui.widgets.glance import SHAPE_ROLES
+from vllm_watch.tui.widgets.glance import SHAPE_ROLES, moment_words
 from vllm_watch.tui.widgets.pane import beside, fitted
 from vllm_watch.tui.widgets.verdictline import verdict_text
 
@@ -24,7 +24,9 @@ LEAST_NAME = 12
 def page_head(data: PageData, width: int, palette: Palette) -> list[Text]:
     """Return the title and the verdict."""
     row, run = data.row, data.run
-    since = f" since {figures.clock(row.state.since, data.tz)}" if row.state.since else ""
+    view, since = data.view, ""
+    if row.state.since:
+        since = f" since {figures.dated_clock(row.state.since, data.tz, row.moment)}"
     facts = [f"{row.state.name}{since}"]
     if len(data.server.runs) > 1:
         facts.append(f"run {run.number + 1} of {data.server.run.number + 1}")
@@ -32,8 +34,8 @@ def page_head(data: PageData, width: int, palette: Palette) -> list[Text]:
         facts.append(data.known.address)
     facts.append(row.source)
     right = Text(end="")
-    right.append(f"{data.view.mode} ", style=f"bold {palette['note']}")
-    right.append(f"{figures.clock(data.view.moment, data.tz)} ", style=f"bold {palette['text']}")
+    right.append(f"{view.mode} ", style=f"bold {palette['note']}")
+    right.append(f"{moment_words(view, width)} ", style=f"bold {palette['text']}")
     left = Text(end="")
     left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
     ports = f"{row.port} "

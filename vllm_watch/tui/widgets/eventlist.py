@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from datetime import datetime
 
 from rich.text import Text
 
-from vllm_watch.core.figures import clock
+from vllm_watch.core.figures import dated_clock
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.card import labelled
 from vllm_watch.tui.widgets.pane import Framed
@@ -36,7 +35,7 @@ class EventList(Framed):
             id(view.events),
             view.tz,
             view.marked,
-            datetime.fromtimestamp(view.moment, view.tz).date(),
+            view.day,
         )
 
     def lines(
@@ -47,7 +46,8 @@ class EventList(Framed):
         height -= len(lines)
         free = max(0, height - len(view.events))
         for event in view.events[:height]:
-            line = Text(f" {'~' if event.about else ''}{_when(event.time, view)} ")
+            at = dated_clock(event.time, view.tz, view.moment)
+            line = Text(f" {'~' if event.about else ''}{at} ")
             line.stylize(palette["muted"])
             line.append(f"{event.glyph} ", style=palette[event.role])
             line.append(f"{event.server} ", style="bold")
@@ -61,9 +61,3 @@ class EventList(Framed):
         if not lines:
             lines.append(Text(" no event has a time yet", style=palette["muted"]))
         return lines
-
-
-def _when(time: float, view: ScreenView) -> str:
-    """Return the clock time of an event, with its date if it is of another day."""
-    date, today = (datetime.fromtimestamp(each, view.tz).date() for each in (time, view.moment))
-    return clock(time, view.tz) if date == today else f"{date:%m-%d} {clock(time, view.tz)}"

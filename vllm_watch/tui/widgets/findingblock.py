@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.figures import DAY, age, clock
+from vllm_watch.core.figures import DAY, age, dated_clock
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.states import FAILED
 from vllm_watch.health.finding import Finding
@@ -29,6 +29,8 @@ _TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?|^(?:\w+\.)+(?=\w+(?:Error|Exception)
 """What says nothing before a message: `[shutdown] MPClient: `, the module of an exception."""
 _ELSEWHERE = lazy(r" See stack trace \(above\) for the root cause\.?$")
 """What says nothing without the lines above it in the log."""
+_SINCE_CELLS = len("  since 08:50:41")
+"""Cells after a title in which its time fits."""
 MOST_QUOTED = 3
 """Most lines for one line of the log."""
 MOST_LINES = 4
@@ -291,7 +293,7 @@ def _title(
     finding, state = item.finding, item.row.state
     detail = finding.detail
     if before is not None:
-        since = clock(before.finding.since, tz)
+        since = dated_clock(before.finding.since, tz, item.row.moment)
         words = f"died, {before.finding.word} since {since}"
         return words if cell_len(words) <= room else f"died, {before.finding.word} before", detail
     if not wordy and _is_unproved(item):
@@ -308,6 +310,9 @@ def _title(
             return f"died: {cause}" if alone else "died", ""
         if cause and why and cause in why and detail.startswith(why):
             return f"died: {cause}", detail.removeprefix(why).lstrip(";. ")
+    urgent = not wordy and finding.severity == "critical" and finding.until is None
+    if urgent and state.name not in FAILED and cell_len(finding.title) + _SINCE_CELLS > room:
+        return finding.word, detail  # its figures are in its server's row
     return finding.title, detail
 
 
@@ -342,9 +347,9 @@ def _times(item: ServerFinding, tz: tzinfo, width: int) -> list[str]:
     finding, state = item.finding, item.row.state
     if finding.since is None:
         return []
-    at = clock(finding.since, tz)
+    at = dated_clock(finding.since, tz, item.row.moment)
     if finding.until is not None:
-        end = clock(finding.until, tz)
+        end = dated_clock(finding.until, tz, finding.since)
         to_the_end = state.since is not None and finding.until >= state.since
         return [f"{at}–{end}", f"from {at}" if to_the_end else f"until {end}"]
     over = state.name in FAILED

@@ -89,8 +89,8 @@ class Findings(Framed):
         )
         place = self._listed, self._chosen, self._index
         facts = view.facts if self.fills else ()
-        marked = bool(view.marked)
-        return findings, len(view.findings), view.notes, place, facts, bool(view.rows), marked
+        more = bool(view.rows), bool(view.marked), view.day
+        return findings, len(view.findings), view.notes, place, facts, more
 
     def _within_reach(self, view: ScreenView) -> Sequence[ServerFinding]:
         """Return the findings that can be on the screen: each takes at least a line."""

@@ -170,7 +170,8 @@ class Fleet(TimedPane, can_focus=True):
                 drawn = partial(group_line, table_line, width, palette, chosen=chosen)
                 yield [((table_line, chosen), drawn)]
                 continue
-            row, chosen = view.rows[table_line], table_line == view.selected
+            row = view.rows[table_line]
+            chosen = table_line == view.selected and not view.alone  # the only row needs no cursor
             yield _row(view, row, table, chosen)
         if below > 0 and shown:
             rest = table_lines.lines[self._top + room - 1 :]

@@ -24,8 +24,6 @@ SHAPE_ROLES = {
 }
 """Shape of a state to the role of its colour, which repeats the shape's meaning."""
 
-PAUSED = "┃┃"
-"""Says `PAUSED` where there is no room for the word."""
 _WORDY = 100
 _NAMED = 58
 
@@ -33,6 +31,14 @@ _NAMED = 58
 def replay_bar_cells(width: int) -> int:
     """Return the cells of the bar that shows how far a replay is."""
     return 0 if width < _WORDY else min(40, width // 6)
+
+
+def moment_words(view: ScreenView, width: int = _NAMED) -> str:
+    """Return the moment as clock time, with its date if it is not of today."""
+    time = clock(view.moment, view.tz)
+    if not view.past_day or view.day is None:
+        return time
+    return f"{view.day} {time}" if width >= _NAMED else f"{view.day:%m-%d} {time[:5]}"
 
 
 class Glance(Pane):
@@ -44,7 +50,7 @@ class Glance(Pane):
     def key(self, view: ScreenView) -> Hashable:
         """Draw when one of its words changes."""
         replayed = None if view.replayed is None else round(view.replayed * 200)
-        shown = clock(view.moment, view.tz), view.reading, view.mode, replayed
+        shown = moment_words(view), view.reading, view.mode, replayed
         return view.counts, short_rate(view.total_tps), shown
 
     def on_click(self, event: events.Click) -> None:
@@ -59,9 +65,7 @@ class Glance(Pane):
     ) -> list[Text]:
         """Return the one line."""
         if (named := self._named(view, width, palette)) is not None:
-            replay, _, how = view.mode.rpartition(" ")
-            short = f"{replay} {PAUSED}" if replay and how == "PAUSED" else how
-            for mode in (view.mode, short):
+            for mode in (view.mode, view.mode.rpartition(" ")[2]):
                 right = self._right(view, mode, width, palette)
                 if named.cell_len + right.cell_len < width:
                     return [self._zoned(view, named, right, width, palette)]
@@ -121,7 +125,7 @@ class Glance(Pane):
         if not view.moment:  # a replay of a log without times has none
             right.append(f" {UNKNOWN}")
             return right
-        right.append(f"{ends} {clock(view.moment, view.tz)}", style="bold")
+        right.append(f"{ends} {moment_words(view, width)}", style="bold")
         if width >= _NAMED:
             right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])
         self._bar_from_right = right.cell_len - begin

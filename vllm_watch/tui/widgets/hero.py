@@ -18,7 +18,6 @@ from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
 from vllm_watch.tui.charts.thin import newest
-from vllm_watch.tui.charts.title import ABOUT
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.layout import LARGE
 from vllm_watch.tui.messages import TimeChosen, time_at
@@ -69,7 +68,7 @@ class Hero(TimedPane, can_focus=True):
         past = past if row.state.name in WORDY_STATES else ""
         config = dict(view.facts).get("CONFIG", ())
         ribbon = view.drawings.ribbon_key(row.source)
-        return row.serial, row.silenced, past, _head_age(row), ribbon, config
+        return row.serial, row.silenced, past, _head_age(row), ribbon, config, view.day
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -121,7 +120,7 @@ class Hero(TimedPane, can_focus=True):
         left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
         left.append(f"{row.model} ", style=palette["text"])
         left.append(row.port, style=f"bold {palette['text']}")
-        since = figures.clock(row.state.since, view.tz)
+        since = figures.dated_clock(row.state.since, view.tz, row.moment)
         word = f"  {row.state.name}" + (f" since {since}" if row.state.since else "")
         if row.state.name == "idle" and row.last.generation_tps:
             word += ", the rates are of its last work"
@@ -256,7 +255,7 @@ def _pace(view: ScreenView) -> Figure | None:
     point = newest(spec.lines[0].times, spec.lines[0].values, spec.start, spec.end)
     if point is None:
         return None
-    about = f" {ABOUT}" if spec.estimated else ""
+    about = " (ABOUT)" if spec.estimated else ""
     return Figure(f"PER TOKEN{about}", figures.rate(point[1]), spec.unit, "plain")
 
 

@@ -82,7 +82,8 @@ def _when(view: ScreenView, row: Row, room: int) -> str:
         return word
     past = row.moment - since
     ago = f"{figures.age(past)} ago"
-    long = f"{word} {ago if past >= figures.DAY else figures.clock(since, view.tz)}"
+    at = ago if past >= figures.DAY else figures.dated_clock(since, view.tz, row.moment)
+    long = f"{word} {at}"
     return next((text for text in (long, f"{word} {ago}", ago) if len(text) <= room), "")
 
 
