@@ -196,7 +196,7 @@ def test_times_of_another_day_have_their_date() -> None:
     timeline = Timeline(Wall(at("12:00:00") + 86_400), speed=20.0)
     timeline.cover(*monitor.store.reach())
     timeline.begin(at("08:51:08"))
-    assert ViewMaker(monitor, UTC, None).make(timeline, Choices()).past_day
+    assert ViewMaker(monitor, UTC, job=None).make(timeline, Choices()).past_day
     assert not same.past_day
     night = at("00:10:00") + 86_400
     assert dated_clock(at("23:55:20"), UTC, night) == "11-23 23:55:20"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.logs import log_of, read
 from tests.tui.screens import SETTINGS, Wall, until
@@ -49,6 +50,27 @@ async def test_a_key_of_the_settings_works_and_is_named_everywhere() -> None:
         assert "Focus Next" not in [words for _, words in app.screen._keys], "only our own"
     async with running(app_with(), (80, 24)):
         assert with_key("read its first error") == "read its first error (key x)"
+
+
+async def test_help_is_seen_at_once_at_120_cells() -> None:
+    """Two keys that differ in a word share a line; keys and signs are beside each other."""
+    app = app_with()
+    async with running(app, (120, 40)) as pilot:
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        text = app.screen.text(120).plain
+        assert len(text.split("\n")) <= 38, "the frame has two of the forty rows"
+        assert max(map(cell_len, text.split("\n"))) <= 114, "nor is anything cut at the right"
+        for told in (
+            "[ ]",
+            "Go to the previous or next alert",
+            "Choose a theme",
+            "never shown as 0",
+        ):
+            assert told in text
+        narrow = app.screen.text(40).plain
+        assert "Go to the previous" in narrow, "each key has a line of its own"
+        assert " or next" not in narrow
 
 
 async def test_the_palette_knows_keys_servers_and_times() -> None:

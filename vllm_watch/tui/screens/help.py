@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+
+from rich.cells import cell_len
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.tui.layout import LARGE
 from vllm_watch.tui.screens.modal import Overlay
+from vllm_watch.tui.wording import wrapped
 
 LEGEND = (
     ("●", "busy: requests run or wait"),
@@ -31,6 +38,15 @@ LEGEND = (
     ("–", "unknown; never shown as 0"),
 )
 """The meaning of the signs."""
+_AROUND = 8
+"""Cells beside the text: the frame, its padding and the scroll bar."""
+_APART = 3
+"""Cells between the two columns."""
+_ROOMY = 50
+"""From this width on, two keys can share a line."""
+_CLOSES = "esc closes this"
+_MOST_LINES = 4
+"""Most lines of one key or sign."""
 
 
 class HelpScreen(Overlay[None]):
@@ -46,16 +62,64 @@ class HelpScreen(Overlay[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the help."""
-        text = Text()
-        text.append("KEYS", style="bold")
-        text.append("   esc closes this\n", style="dim")
-        room = max(12, *(len(key) + 2 for key, _ in self._keys))
-        for key, words in self._keys:
-            text.append(f"  {key:<{room}}", style="bold")
-            text.append(f"{words}\n")
-        text.append("\nSIGNS\n", style="bold")
-        for sign, words in LEGEND:
-            text.append(f"  {sign:<{room}}", style="bold")
-            text.append(f"{words.format(band=self._band)}\n")
         with VerticalScroll(id="help"):
-            yield Static(text)
+            yield Static(self.text(self.app.size.width))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay it out for the new width."""
+        for shown in self.query(Static).results(Static):
+            shown.update(self.text(event.size.width))
+
+    def text(self, width: int) -> Text:
+        """Return keys and signs for a screen of this width: beside each other if both fit."""
+        room = width - _AROUND
+        beside = width >= LARGE
+        wide = (room - _APART) * 11 // 20 if beside else room
+        other = room - wide - _APART if beside else room
+        keys = merged(self._keys) if wide >= _ROOMY else self._keys
+        signs = [(sign, words.format(band=self._band)) for sign, words in LEGEND]
+        left, right = _entries(keys, wide), [_head("SIGNS"), *chain(*_entries(signs, other))]
+        if not beside:
+            return Text("\n").join([_head("KEYS", _CLOSES), *chain(*left), Text(""), *right])
+        shown = len(keys)
+        while sum(map(len, left[:shown])) > len(right) + len(keys) - shown + 2:
+            shown -= 1  # the last keys stand below the signs: both columns end together
+        if keys[shown:]:
+            right += [Text(""), _head("MORE KEYS"), *chain(*_entries(keys[shown:], other))]
+        rows = zip_longest(
+            [_head("KEYS", _CLOSES), *chain(*left[:shown])], right, fillvalue=Text("")
+        )
+        return Text("\n").join(
+            Text.assemble(one, " " * (wide + _APART - one.cell_len), two) for one, two in rows
+        )
+
+
+def merged(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return keys and words; two that follow each other and differ in a word share a line."""
+    lines: list[tuple[str, str]] = []
+    rest = list(keys)
+    while rest:
+        key, words = rest.pop(0)
+        one, other = words.split(), rest[0][1].split() if rest else []
+        apart = [at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]]
+        if len(one) == len(other) and len(apart) == 1:
+            one[apart[0]] += f" or {other[apart[0]]}"
+            key, words = f"{key} {rest.pop(0)[0]}", " ".join(one)
+        lines.append((key, words))
+    return lines
+
+
+def _head(title: str, aside: str = "") -> Text:
+    return Text.assemble((title, "bold"), (f"   {aside}" if aside else "", "dim"))
+
+
+def _entries(entries: Sequence[tuple[str, str]], width: int) -> list[list[Text]]:
+    """Return the lines of each entry, its words wrapped beside the longest sign."""
+    sign_cells = max(cell_len(sign) for sign, _ in entries) + 2
+    found = []
+    for sign, words in entries:
+        first, *more = wrapped(words, max(12, width - sign_cells), _MOST_LINES)
+        lead = sign + " " * (sign_cells - cell_len(sign))
+        lines = [Text.assemble((lead, "bold"), first)]
+        found.append([*lines, *(Text(" " * sign_cells + each) for each in more)])
+    return found
