@@ -78,7 +78,7 @@ SCREENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "latency-benchmark-that-finished": (("● :8000 ready after 2 m 20 s",), ("HTTP server",)),
     # A worker that is missed after the work is no death.
     "a-worker-that-dies-after-the-last-prompt": (
-        ("■ 1 finished", "■ :8000 Worker proc VllmWorker-1 died"),
+        ("✓ 1 finished", "■ :8000 Worker proc VllmWorker-1 died"),
         ("✖",),
     ),
     # SGLang's children exit when it is asked to stop; it worked since its first line of figures.

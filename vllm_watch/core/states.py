@@ -35,7 +35,7 @@ SHAPES: dict[State, str] = {
     "ready": "○",
     "starting": "◐",
     "stopped": "■",
-    "finished": "■",
+    "finished": "✓",
     "dead": "✖",
     "no-stats": "?",
     "ended": "…",

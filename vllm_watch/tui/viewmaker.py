@@ -50,10 +50,11 @@ _ORDER = (
     ("…", "silent"),
     ("◐", "starting"),
     ("○", "idle"),
+    ("✓", "finished"),
     ("■", "stopped"),
     ("?", "no stats"),
 )
-_SHARED = ("…", "○", "■")
+_SHARED = ("…", "○")
 """Shapes of several states: if all servers of a shape are in one state, its name is the word."""
 
 

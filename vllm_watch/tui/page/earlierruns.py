@@ -10,7 +10,7 @@ from rich.text import Text
 from vllm_watch.core import figures
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_after
-from vllm_watch.core.states import FAILED
+from vllm_watch.core.states import FAILED, SHAPES
 from vllm_watch.tui.endings import ending_words
 from vllm_watch.tui.page.arrange import Palette, Part
 from vllm_watch.tui.page.pagedata import PageData
@@ -56,7 +56,7 @@ def _run(data: PageData, run: Run, width: int, palette: Palette) -> Iterator[Tex
     room = width - line.cell_len - len(state.name) - 4
     why = next((words for words in ending if len(words) <= room), "")
     line.append(
-        f"{'✖' if dead else '■'} {state.name}", style=palette["critical" if dead else "muted"]
+        f"{SHAPES[state.name]} {state.name}", style=palette["critical" if dead else "muted"]
     )
     if why:
         line.append(f": {why}", style=palette["muted"])

@@ -19,6 +19,7 @@ SHAPE_ROLES = {
     "▲": "warning",
     "✖": "critical",
     "…": "critical",
+    "✓": "muted",
     "■": "muted",
     "?": "note",
 }
