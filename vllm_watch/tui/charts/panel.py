@@ -211,12 +211,13 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
         plot.canvas.put(1 + upper, plot.left + column, "─", palette.get("rule", ""))
     up, down = spec.lines[0], spec.lines[1]
     standing, highest = plot.area(upper - 1, upper), rim(ends[0], upper)
-    fill(standing, plot.levels(0), highest, lambda _: up.role)
+    found = plot.levels(0), plot.levels(1)
+    fill(standing, found[0], highest, lambda _: up.role)
     hanging, deepest = plot.area(upper + 1, lower, hangs=True), rim(ends[1], lower)
-    fill(hanging, plot.levels(1), deepest, lambda _: down.role, weight=1)
+    fill(hanging, found[1], deepest, lambda _: down.role, weight=1)
     if not spec.even:  # their heights cannot be compared
-        draw_peak(plot, 0, standing, highest)
-        draw_peak(plot, 1, hanging, deepest)
+        draw_peak(plot, found[0], standing, highest, plot.ink(0))
+        draw_peak(plot, found[1], hanging, deepest, plot.ink(1))
     _label(plot, upper, "0")
     for row, line, end in (0, up, ends[0]), (upper + lower, down, ends[1]):
         ink = palette.get(line.role, "")

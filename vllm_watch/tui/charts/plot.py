@@ -137,9 +137,9 @@ def draw_limits(plot: Plot, top: float) -> None:
         write_free(plot, (row,), limit.texts(), ink, over="╌")
 
 
-def draw_peak(plot: Plot, index: int, area: Area, top: float) -> None:
+def draw_peak(plot: Plot, known: Sequence[Level | None], area: Area, top: float, ink: str) -> None:
     """Write the highest value of a line beside its peak, where nothing is filled."""
-    found = [level.high if level else 0.0 for level in plot.levels(index)]
+    found = [level.high if level else 0.0 for level in known]
     peak = max(found, default=0.0)
     if not (peak > 0 and top > 0):
         return
@@ -152,7 +152,7 @@ def draw_peak(plot: Plot, index: int, area: Area, top: float) -> None:
                 place, row = plot.left + begin, area.row(crest)
                 inside = begin >= 0 and begin + cells <= plot.columns
                 if inside and plot.canvas.free(row, place - 1, cells + 2):
-                    plot.canvas.write(row, place, text.replace(" ", HOLD), plot.ink(index))
+                    plot.canvas.write(row, place, text.replace(" ", HOLD), ink)
                     return
 
 
