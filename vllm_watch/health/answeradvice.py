@@ -37,10 +37,9 @@ def answers(at: Situation) -> Advice | None:
     if not statuses:
         return None
     refused = refusals_of(at.run, at.time)
+    frequent = sorted(statuses, key=statuses.__getitem__, reverse=True)  # most_common loads heapq
     return Advice(
-        "; ".join(
-            f"{status}: {_remedy(at, status, refused)}" for status, _ in statuses.most_common(_MOST)
-        )
+        "; ".join(f"{status}: {_remedy(at, status, refused)}" for status in frequent[:_MOST])
     )
 
 

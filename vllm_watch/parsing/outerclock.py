@@ -133,19 +133,28 @@ class OuterClock:
         late = self._late(outer)
         return None if late is None or late > LATE else self._time(outer, late)
 
+    def known_in(self, block: bytes, end: int) -> bool:
+        """Return whether a line with both stamps is known, or stands in `block[:end]`."""
+        return self.seen or self._search(block, end) is not None
+
     def _find(self, block: bytes, end: int) -> None:
         """Find the newest line with both stamps in `block[:end]`, if none was known so far.
 
-        Before, only the newest stamped line of each block was looked at. No part is searched twice.
+        Before, only the newest stamped line of each block was looked at.
         """
-        if self.seen:
-            return
+        if not self.seen:
+            self._set(self._search(block, end))
+
+    def _search(self, block: bytes, end: int) -> BothStamps | None:
+        """Return the stamps of that line. No part is searched twice in vain."""
         known, begin = self._sought
         begin = begin if known is block else 0
-        self._sought = block, end
         ends = reversed([*stamp_ends(block[begin:end])])
         lines = (next(_lines_until(block, begin + at - STAMP_LENGTH)) for at in ends)
-        self._set(next((both for line in lines if (both := self._both(line))), None))
+        found = next((both for line in lines if (both := self._both(line))), None)
+        if found is None:
+            self._sought = block, max(begin, end)
+        return found
 
     def _note(self, newest_first: Iterable[bytes]) -> None:
         for line in newest_first:

@@ -43,7 +43,7 @@ class RequestCounts:
         for answer, number in self._access.count(cursor.block, cursor.counted, end).items():
             counts[answer] = counts.get(answer, 0) + number
             failed = failed or answer.route != ""
-        if failed:
+        if failed and self._outer.known_in(cursor.block, end):
             self._take_timed(cursor, end)
         cursor.counted = end
         while cursor.removed and cursor.removed[-1][0] <= end:
