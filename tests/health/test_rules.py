@@ -69,7 +69,7 @@ def test_a_text_reads_well_if_only_one_request_runs_or_waits() -> None:
 def test_a_finding_without_an_end_of_its_own_ends_with_its_title() -> None:
     over = {rule.id: rule.over for rule in builtin_rules().rules}
     assert over["kv-cache-low"] == "Room for more: over"
-    assert over["over-capacity-start"] == "More requests allowed than fit at full length: over"
+    assert over["over-capacity-start"] == "More requests allowed than fit: over"
     assert over["kv-cache-high"] == "KV cache down to {value}"
 
 
