@@ -28,9 +28,10 @@ HEAD = """\
 # The next start, judged
 
 `vllm-watch summary LOG --flags` prints the `vllm serve` line of a run with the changes that its
-findings advise (but for `--enforce-eager` on a CPU, which has no CUDA graphs). This page judges
-that line for each uncompressed capture of `fixtures/logs` and `fixtures/recordings`, and for one
-that is not in the repository (`h100_blocks_override`): would the server have run better with it?
+findings advise (except about `--enforce-eager` on a CPU, which has no CUDA graphs). This page
+judges that line for each uncompressed capture of `fixtures/logs` and `fixtures/recordings`, and
+for one that is not in the repository (`h100_blocks_override`): would the server have run better
+with it?
 Changes and evidence are the program's own words, made by `scripts/next_starts.py`; verdict and
 reason are by hand (`fixtures/judgement/next_start.toml`). A test fails if the line of a capture in
 the repository has changed and was not judged again.
