@@ -135,7 +135,7 @@ def _says_what_the_log_says(page: Page) -> None:
     words = " ".join(" ".join(page.words).split())
     in_order = (
         "engine core exited unexpectedly; before: KV cache full for 62 s",
-        "fix the cause, restart with ",
+        "check dmesg and the batch system, restart with ",
         "--gpu-memory-utilization 0.15 → 0.90",
         "dead since 08:51:43 · vLLM 0.26.0",
         "Over time",

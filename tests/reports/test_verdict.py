@@ -19,7 +19,7 @@ from vllm_watch.reports.verdict import verdict_of
 @pytest.mark.parametrize(
     ("capture", "severity", "words", "remedy"),
     [
-        ("h100_saturated_then_killed", "critical", "died 08:51:43: engine core exited unexpectedly; before: KV cache full for 62 s, perhaps why it died", "read its first error, fix the cause, restart with --gpu-memory-utilization 0.15 → 0.90 if nothing else uses this GPU"),
+        ("h100_saturated_then_killed", "critical", "died 08:51:43: engine core exited unexpectedly; before: KV cache full for 62 s, perhaps why it died", "check dmesg and the batch system, restart with --gpu-memory-utilization 0.15 → 0.90 if nothing else uses this GPU"),
         ("cpu_startup_failure", "critical", "died 12:26:56: KV cache too small", "drop --num-gpu-blocks-override, or set --max-model-len 144"),
         ("h100_optimised", "good", "stopped 08:57:54, all well", "raise the client's concurrency: send more requests in parallel"),
         ("cpu_two_engines", "warning", "Few prefix cache hits: 0 %, 09:24:02 – 09:24:32", "put the shared part of prompts first, the varying part last"),

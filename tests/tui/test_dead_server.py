@@ -119,13 +119,13 @@ CHANGE = "--gpu-memory-utilization 0.15 → 0.90 if the GPU is free"
     [
         (
             200,
-            f": engine core exited unexpectedly; {BEFORE} → read its error (x), restart with {CHANGE}",
+            f": engine core exited unexpectedly; {BEFORE} → check dmesg, restart with {CHANGE}",
         ),
-        (140, f": engine core exited; KV full before → read error (x), then {CHANGE}"),
-        (120, f", KV full before → read error (x), then {CHANGE}"),
-        (80, ", KV full before → read error (x); more KV cache may help"),
-        (60, ", KV full before → read its error (x)"),
-        (40, " → read error (x)"),
+        (140, f": engine core exited; KV full before → check dmesg, then {CHANGE}"),
+        (120, f", KV full before → check dmesg, then {CHANGE}"),
+        (80, ", KV full before → check dmesg; more KV cache may help"),
+        (60, ", KV full before → check dmesg"),
+        (40, " → check dmesg"),
     ],
 )  # fmt: skip
 def test_the_verdict_has_the_steps_of_the_findings_and_cuts_only_their_end(
@@ -141,7 +141,7 @@ def test_the_verdict_has_the_steps_of_the_findings_and_cuts_only_their_end(
 
 def test_the_error_that_the_log_names_comes_before_what_is_not_proved(dead: ScreenView) -> None:
     row = dead.findings[0].row
-    row = replace(row, ending=("ValueError: odd",))
+    row = replace(row, ending=("ValueError: odd",), state=replace(row.state, told=True))
     worst = replace(dead.findings[0], row=row)
     verdict = verdict_of(replace(dead, rows=(row,), findings=ServerFindings.of((worst,))))
     assert verdict is not None
@@ -171,7 +171,7 @@ async def test_advice_that_the_verdict_has_no_room_for_stands_below(
     async with running(app, size) as pilot:
         await until(pilot, lambda: "died" in shown(app, Findings))
         assert ("→ --gpu-memory-utilization 0.15 → 0.90" in shown(app, Findings)) == told
-        assert ("fix the cause, restart" in shown(app, Findings)) == told
+        assert ("→ check dmesg and the batch" in shown(app, Findings)) == told
 
 
 def test_in_a_corner_something_critical_has_its_time() -> None:

@@ -52,7 +52,7 @@ def of_port(view: ScreenView, port: str) -> tuple[ServerFinding, ...]:
 def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: ScreenView) -> None:
     first, second, third, fourth = lines(dead, 40, 4)
     assert first == " ✖ :8003 died, KV full since 08:50:41"
-    assert second == "  1 read its first error (x), restart"
+    assert second == "  1 check dmesg and the batch system"
     assert third == f"  2 {MEMORY}", "the order of the steps"
     assert fourth == "    if nothing else uses this GPU", "no flag without its condition"
     roomy = lines(dead, 40, 5)
@@ -107,7 +107,7 @@ def test_with_less_room_a_death_and_what_was_before_are_one(dead: ScreenView, he
     """The flag would look certain without room to say that it is not."""
     first, *quoted, last = lines(dead, 40, height)
     assert first == " ✖ :8003 died, KV full since 08:50:41"
-    assert last.startswith("  → read its first error ")
+    assert last == "  → check dmesg and the batch system"
     assert [line[:4] for line in quoted] == ["  │ "] * (height - 2)
     assert MEMORY not in "".join(lines(dead, 40, height))
 
@@ -116,12 +116,12 @@ def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
     both = replace(dead, findings=ServerFindings.of((*dead.findings, *of_port(dead, ":8004"))))
     drawn = lines(both, 40, 4)
     assert [line.split()[1] for line in drawn[::2]] == [":8003", ":8004"]
-    assert drawn[1] == drawn[3] == "  → read its first error (x), restart"
+    assert drawn[1] == drawn[3] == "  → check dmesg and the batch system"
 
 
 def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) -> None:
     drawn = lines(dead, 80, 4)
-    assert "→ read its first error (key x), fix the cause, restart" in drawn[1]
+    assert "→ check dmesg and the batch system, restart: the log does not say why" in drawn[1]
     assert MEMORY in drawn[3]
     assert drawn[3].rstrip().endswith(f"{MEMORY} if the GPU is free"), "no log says who shares it"
     assert drawn[2].endswith(" perhaps why it died ")

@@ -61,7 +61,7 @@ class Reason:
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the line itself, by the names of the format files."""
     told: bool = False
-    """Whether the log has an error that a person can read, not only a sentence that it died."""
+    """Whether the log has an error that says more than that it died."""
 
     @property
     def by_hand(self) -> bool:
@@ -98,7 +98,7 @@ def reason_of(errors: Iterable[KeptEvent]) -> Reason | None:
     events = [line for line in lines if line.kind] or lines
     clear = [line for line in events if "vague" not in line.fields]
     found = next((_reason(line, []) for line in clear or events), None)
-    return found and replace(found, told=has_error(errors))
+    return found and replace(found, told=bool(clear) and has_error(errors))
 
 
 def errors_until(

@@ -46,7 +46,7 @@ NO_STATS_LINES = "vLLM writes no stats lines:"
 """Beginning of the text of a `no-stats` state; the cause follows."""
 NO_LINE = "no vLLM line"
 """What is said of a log without any line of vLLM."""
-NO_ERROR = "no error in the log"
+NO_CAUSE = "no cause in the log"
 """Stands for the cause where the log has neither a cause nor an error that tells it."""
 LATE_CADENCES = 3.0
 """Cadences without a line after which the newest sample of a busy server is late."""
@@ -79,12 +79,12 @@ class ServerState:
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
     told: bool = True
-    """Whether the log has an error to read about it."""
+    """Whether the log has an error about it that says why."""
 
     @property
     def remedied_as(self) -> str:
-        """What its remedy depends on: its cause, or that the log has no error."""
-        return self.cause or ("" if self.told else NO_ERROR)
+        """What its remedy depends on: its cause, or that the log has none."""
+        return self.cause or ("" if self.told else NO_CAUSE)
 
     @property
     def perhaps_why(self) -> str:

@@ -19,11 +19,10 @@ FIRST = (
 )
 """The steps after a death without a named cause, the longest form first; then come the flags."""
 _UNTOLD = (
-    "check the kernel's log (dmesg) and the batch system, restart",
     "check dmesg and the batch system, restart",
     "check dmesg, restart",
 )
-"""The steps after a death of which the log has no error, the longest form first."""
+"""The steps after a death of which the log does not say why, the longest form first."""
 _READ = "read error, then "
 """The same before the next step where there is less room."""
 _ASK = (
@@ -68,9 +67,7 @@ def death_lines(
         f"; {before.word} before",
     )
     head, who = heads
-    first, brief_first = (_ASK, _ASKED) if state.name == "ended" else (FIRST, _READ)
-    if state.name == "dead" and not state.told:
-        first, brief_first = _UNTOLD, _CHECKED
+    first, brief_first = _steps(state)
     told = [f"{head}: {why}{tail}" for tail in tails for why in whys]
     told += [f"{head}; {before.word} before, {state.perhaps_why}", f"{head}, {before.word} before"]
     brief = told[-1:]
@@ -87,6 +84,13 @@ def death_lines(
     return tuple(dict.fromkeys(lines))
 
 
+def _steps(state: ServerState) -> tuple[tuple[str, ...], str]:
+    """Return the first steps after a death, and their shortest form before the next step."""
+    if state.name == "ended":
+        return _ASK, _ASKED
+    return (FIRST, _READ) if state.told else (_UNTOLD, _CHECKED)
+
+
 def _whole(flags: Sequence[str], steps: Sequence[str], brief: str) -> list[str]:
     """Return all steps after a death, the last of them with `flags`, the longest form first."""
     joined = [f" with {each}" if each.startswith("--") else f": {each}" for each in flags]
@@ -96,7 +100,7 @@ def _whole(flags: Sequence[str], steps: Sequence[str], brief: str) -> list[str]:
 
 def tells_first(advice: str) -> bool:
     """Return whether advice has all steps after a death that come before the flags."""
-    return advice.startswith((*FIRST, *_ASK, _READ, _ASKED))
+    return advice.startswith((*FIRST, *_UNTOLD, *_ASK, _READ, _CHECKED, _ASKED))
 
 
 def fault_name(before: Finding) -> str:
