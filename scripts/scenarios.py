@@ -3,18 +3,26 @@
 The start-up lines have the shape of the captures' own; the stats lines have exactly the numbers of
 the scenario. The same scenario always gives the same bytes. Its clock: the server is ready at
 10:00:00, so that with ten seconds between two lines line n stands n × 10 s later.
+
+`python -m scripts.scenarios NAME FOLDER` writes the log of a scenario; without arguments it lists
+their names.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import random
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from scripts.statstext import parts_of, stats_text, within
+from vllm_watch.core.mistakes import name_hint
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "judgement" / "scenarios"
 START_UP = FOLDER.parent / "start_up.toml"
@@ -23,18 +31,18 @@ READY = DAY.replace(hour=10)
 _MEMORY = 0.97
 """Share of a drift that is left after one line: it is forgotten in about five minutes."""
 MODEL = "Random-Qwen3-1.7B"
+LISTED = "without arguments all are listed"
 
-_NUMBERS = frozenset((
-    "prompt", "generation", "per_request", "running", "waiting", "kv", "prefix", "preemptions",
-    "deferred", "drafted", "accepted",
-))  # fmt: skip
+PARTS = parts_of()
+_OTHER_NUMBERS = ("per_request", "drafted", "accepted")
+"""Numbers of a segment that are not those of a part of the stats line."""
 _SERVER_KEYS = frozenset((
     "model", "args", "capacity", "kv_tokens", "seconds", "ready", "lines_before_ready",
     "engines", "head", "of", "cadence",
 ))  # fmt: skip
-_LOAD_KEYS = _NUMBERS | frozenset((
-    "lines", "pause", "restart", "say", "answers", "noise", "drift", "jitter", "without",
-    "silent", "only", "engine", "steps",
+_LOAD_KEYS = frozenset((
+    *_OTHER_NUMBERS, "lines", "pause", "restart", "say", "answers", "noise", "drift", "jitter",
+    "without", "silent", "only", "engine", "steps",
 ))  # fmt: skip
 _ENDS = {
     "stop": ("APIServer", "INFO", "launcher.py:100", "[shutdown] API server: shutdown triggered"),
@@ -113,7 +121,8 @@ def write(scenario: Scenario, folder: Path, seed: int = 1) -> Path:
 def _scenario(table: dict[str, Any], file: str) -> Scenario:
     name = table.pop("name", "?")
     server, load = table.pop("server", {}), table.pop("load", [])
-    for known, given in [(_SERVER_KEYS, server), *((_LOAD_KEYS, part) for part in load)]:
+    load_keys = _LOAD_KEYS.union(*(part.names for part in PARTS))
+    for known, given in [(_SERVER_KEYS, server), *((load_keys, part) for part in load)]:
         if not known.issuperset(given):
             unknown = ", ".join(sorted(set(given) - known))
             raise ValueError(
@@ -290,30 +299,17 @@ class _Composer:
         return 1 + self.drifted[engine]
 
     def _body(self, values: Mapping[str, Any], index: int, count: int, drift: float) -> str:
-        now = {key: _at(values[key], index, count) for key in _NUMBERS if key in values}
+        numbers = (*_OTHER_NUMBERS, *(name for part in PARTS for name in part.names))
+        now = {key: _at(values[key], index, count) for key in numbers if key in values}
         for key, width in values.get("jitter", {}).items():
-            now[key] = _within(now[key] + self.dice.uniform(-width, width))
+            now[key] = within(now[key] + self.dice.uniform(-width, width))
         noise = float(values.get("noise", 0))
-        running = round(now["running"])
-        rate = now["per_request"] * running if "per_request" in now else now.get("generation", 0.0)
-        rate = _within(rate * drift * (1 + noise * self.dice.gauss(0, 1)))
-        prompt = _within(now["prompt"] * (1 + 2 * noise * self.dice.gauss(0, 1)))
-        parts = {
-            "prompt": f"Avg prompt throughput: {prompt:.1f} tokens/s",
-            "generation": f"Avg generation throughput: {rate:.1f} tokens/s",
-            "running": f"Running: {running} reqs",
-            "waiting": f"Waiting: {round(now['waiting'])} reqs",
-            "deferred": f"Deferred: {round(now.get('deferred', 0))} reqs",
-            "preemptions": f"Preemptions: {round(now.get('preemptions', 0))}",
-            "kv": f"GPU KV cache usage: {_within(now['kv'], 100):.1f}%",
-            "prefix": f"Prefix cache hit rate: {_within(now['prefix'], 100):.1f}%",
-        }
-        left_out = set(values.get("without", ()))
-        if not now.get("preemptions"):
-            left_out.add("preemptions")
-        if "deferred" not in now:
-            left_out.add("deferred")
-        return ", ".join(text for key, text in parts.items() if key not in left_out)
+        rate = now.get("generation", 0.0)
+        if "per_request" in now:
+            rate = now["per_request"] * round(now["running"])
+        now["generation"] = within(rate * drift * (1 + noise * self.dice.gauss(0, 1)))
+        now["prompt"] = within(now["prompt"] * (1 + 2 * noise * self.dice.gauss(0, 1)))
+        return stats_text(PARTS, now, values.get("without", ()))
 
 
 def _drafts(values: Mapping[str, Any], index: int, count: int) -> str:
@@ -328,11 +324,6 @@ def _drafts(values: Mapping[str, Any], index: int, count: int) -> str:
     )
 
 
-def _within(value: float, most: float = math.inf) -> float:
-    """Return a value limited to 0 … most; anything that is not a number is unchanged."""
-    return value if math.isnan(value) else min(most, max(0.0, value))
-
-
 def _at(value: Any, index: int, count: int) -> float:
     """Return a value's share of line `index` of `count`: a number, a list (cycled), from … to."""
     if isinstance(value, list):
@@ -341,3 +332,29 @@ def _at(value: Any, index: int, count: int) -> float:
         share = index / (count - 1) if count > 1 else 0.0
         return float(value["from"] + (value["to"] - value["from"]) * share)
     return float(value)
+
+
+def main() -> int:
+    """Write the logs of a scenario, one for each of its seeds, or list the scenarios."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.scenarios",
+        description="Write the log of a scenario. Without arguments: list the scenarios.",
+    )
+    parser.add_argument("name", nargs="?", help="name of the scenario")
+    parser.add_argument("folder", nargs="?", type=Path, help="where its log is written")
+    options = parser.parse_args()
+    known = {one.name: one for one in load_scenarios()}
+    if options.name is None:
+        print("\n".join(f"{one.name}: {one.why}" for one in known.values()))
+        return 0
+    if options.name not in known:
+        parser.error(f"no scenario {options.name}: {name_hint(options.name, known, listed=LISTED)}")
+    if options.folder is None:
+        parser.error("name a folder for its log")
+    for seed in known[options.name].seeds:
+        print(write(known[options.name], options.folder, seed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
