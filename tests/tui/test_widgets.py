@@ -183,6 +183,7 @@ def test_the_card_names_the_server(draw: Draw, views: dict[str, ScreenView]) -> 
         "max_num_seqs 512",
         "gpu_memory_utilization 0.15",
         "79,168 KV cache tokens",
+        "8.5 of the GPU's 79.2 GiB",
     ):
         assert part in text
 

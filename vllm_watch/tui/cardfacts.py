@@ -160,6 +160,8 @@ def capacity_facts(known: ServerConfiguration) -> tuple[str, ...]:
         facts.append(f"{known.kv_cache_tokens:,} KV cache tokens")
     if known.max_concurrency is not None:
         facts.append(f"{known.max_concurrency:.1f} requests of full length")
+    if known.kv_cache_gib is not None and known.gpu_gib is not None:
+        facts.append(f"{known.kv_cache_gib:.1f} of the GPU's {known.gpu_gib:.1f} GiB")
     return tuple(facts)
 
 

@@ -11,7 +11,6 @@ from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import GIB
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
 from vllm_watch.tui.charts.panel import LIMIT_REACH
-from vllm_watch.tui.charts.plot import BAND
 from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartsources import (
     Lines,
@@ -103,13 +102,14 @@ def _kv_legends(health: HealthSettings, healthy: str) -> tuple[tuple[tuple[str, 
         f"{level * 100:.0f}"
         for level in (health.kv_cache_low, health.kv_cache_high, health.kv_cache_critical)
     )
-    band = ((f"{BAND}{healthy} healthy", "good"),)
+    band = ((f"■{healthy} healthy", "good"),)
     short = (f"■<{low}", f"■≤{high}", f"■>{high}", f"■≥{full}")
     words = ("room", "no alert", "high", "full")
     named = tuple(f"{levels} {word}" for levels, word in zip(short, words, strict=True))
     roles = ("low", "good", "warning", "critical")
     colours, brief = (tuple(zip(texts, roles, strict=True)) for texts in (named, short))
-    return (*band, *colours), (*band, *brief), brief, band
+    alerts = tuple(entry for entry in brief if entry[1] != "good")  # the band has that colour
+    return (*band, *colours), (*band, *alerts), brief, band
 
 
 def _requests(scope: ChartScope, spec: ChartSpec) -> ChartSpec:

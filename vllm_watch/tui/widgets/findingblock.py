@@ -21,6 +21,8 @@ from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_k
 
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
+_AS_ABOVE = "  → as above"
+"""Ends the reason of a finding whose advice the line of the verdict says in full."""
 NO_ERROR = "the log has no error line"
 _ALIKE = 40
 """If a log line and a reason agree for so many cells, the reason quotes that line."""
@@ -78,6 +80,8 @@ class Block:
     """Lines of the log that show the finding."""
     quoted: list[str] = field(default_factory=list)
     """What is shown of them."""
+    elsewhere: bool = False
+    """Whether its advice stands in the line of the verdict."""
     head_alone: Text | None = None
     """The head without the lines below it, if they say what it is about."""
 
@@ -123,6 +127,8 @@ class Block:
         reason = [Text(_lead(self.width) + text) for text in self._reason(self.rows)]
         for line in reason:
             line.stylize(self.palette["muted"])
+        if self.elsewhere and reason and reason[-1].cell_len + len(_AS_ABOVE) < self.width:
+            reason[-1].append(_AS_ABOVE, self.palette["note"])
         reason += self._quotes()
         remedy = self._remedy()
         times = self.times
@@ -227,6 +233,7 @@ def finding_block(
         perhaps_why=item.row.state.perhaps_why if width >= WORDY and _is_unproved(item) else "",
         quotes=_quotes(item),
         loud=item.loud,
+        elsewhere=said,
     )
 
 
