@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -358,10 +359,11 @@ def made() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write the pages, the table of formats, and the schemas."""
+    """Write the pages, the table of formats, and the schemas; name those that changed."""
     for path, text in made().items():
-        path.write_text(text, encoding="utf-8")
-        print(path, file=sys.stderr)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(os.path.relpath(path), file=sys.stderr)
     return 0
 
 

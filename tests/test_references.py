@@ -114,6 +114,22 @@ def test_what_the_program_makes_is_up_to_date(path: Path) -> None:
     assert up_to_date, f"{shown(path)} is out of date: run `make reference`, look at `git diff`"
 
 
+def test_only_files_that_change_are_written_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same, old = tmp_path / "same.md", tmp_path / "old.md"
+    same.write_text("as it is")
+    old.write_text("before")
+    monkeypatch.chdir(tmp_path)
+    pages = {same: "as it is", old: "now", tmp_path / "docs.md": "new"}
+    monkeypatch.setattr(reference, "made", lambda: pages)
+    assert reference.main() == 0
+    assert capsys.readouterr().err == "old.md\ndocs.md\n"
+    assert {path: path.read_text() for path in pages} == pages
+    assert reference.main() == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_the_page_of_commands_has_those_within_a_command_and_no_hidden_options() -> None:
     made = reference.page("commands.md")
     assert "### formats check\n" in made
