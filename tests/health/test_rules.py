@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from vllm_watch.config import AdviceSettings, HealthSettings
-from vllm_watch.health import rulefile
+from vllm_watch.health import rulefile, trendfindings
+from vllm_watch.health.calculators import CALCULATORS
 from vllm_watch.health.rulefile import AT_ONCE, LONGEST_WORD
 from vllm_watch.health.rules import (
     RULE_FILE,
@@ -58,6 +59,16 @@ def test_every_finding_says_what_to_do_and_who_says_so() -> None:
         assert rule.remedy
         assert rule.guide
         assert 0 < len(rule.word) <= LONGEST_WORD
+
+
+def test_every_source_of_a_finding_is_explained() -> None:
+    """Only rule files of a user may name a source of their own."""
+    page = (Path(__file__).parents[2] / "docs/reference/health.md").read_text(encoding="utf-8")
+    sources = page.partition("## Sources")[2].partition("\n## ")[0]
+    book = builtin_rules()
+    guides = {rule.guide for rule in book.rules} | {one.guide for one in book.states.values()}
+    guides |= {trendfindings.GUIDE, *(one.guide for one in CALCULATORS)}
+    assert sorted(guide for guide in guides if f"| {guide} |" not in sources) == []
 
 
 def test_a_text_reads_well_if_only_one_request_runs_or_waits() -> None:
