@@ -17,7 +17,8 @@ from vllm_watch.cli.arguments import build_parser
 from vllm_watch.config import registry
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.health.rules import Rule, StateRule, Test, builtin_rules
+from vllm_watch.health.rules import FACTS, Rule, StateRule, Test, builtin_rules
+from vllm_watch.health.ruletexts import AS_WRITTEN, FILLED, text_names
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- Made by `python -m scripts.reference`. Change the program, not this page. -->"
@@ -238,7 +239,7 @@ def findings_page() -> Iterator[str]:
         yield from _rule(rule)
     for state in book.states.values():
         yield from _state(state)
-    yield from (TRENDS_TEXT, "", *_signals())
+    yield from (TRENDS_TEXT, "", *_signals(), *_text_names())
 
 
 def _signals() -> Iterator[str]:
@@ -257,6 +258,21 @@ def _signals() -> Iterator[str]:
         "",
     )
     yield from table(("signal", "what it is"), ((n, SIGNALS[n]) for n in SIGNALS if n in used))
+
+
+def _text_names() -> Iterator[str]:
+    """Give the table of names that texts of rules may have."""
+    filled, as_written = (", ".join(f"`{one}`" for one in keys) for keys in (FILLED, AS_WRITTEN))
+    about = (
+        f"In {filled} of a rule file a `{{name}}` is replaced; {as_written} are shown as they are. "
+        "Besides the names below, rules may have each of the "
+        f"{len(FACTS)} facts of the start-up (signals such as `max_num_seqs`). Rules of the scopes "
+        "`engine`, `server` and `silence`, and states, may have each metric of the stats line. A "
+        "file with any other name is refused; the error lists all."
+    )
+    yield from ("## Names in texts", "", about, "")
+    rows = ((f"`{names}`", where, what) for names, where, what in text_names())
+    yield from table(("name", "where", "what it stands for"), rows)
 
 
 def _rule(rule: Rule) -> Iterator[str]:

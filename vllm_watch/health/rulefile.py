@@ -22,6 +22,7 @@ from vllm_watch.health.rules import (
     Test,
     title_over,
 )
+from vllm_watch.health.ruletexts import check_texts, names_of_rule, names_of_state
 from vllm_watch.tables import read_table
 
 DERIVED_SIGNALS = frozenset(
@@ -99,6 +100,7 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
             raise RuleError(f"{where}: metric {entry['metric']!r} is not in the catalogue")
         if entry.get("scope", "engine") not in SCOPES:
             raise RuleError(f"{where}: scope {entry['scope']!r} is not one of {', '.join(SCOPES)}")
+        check_texts(where, entry, names_of_rule(entry.get("scope", "engine")))
         for key in ("word", "raised_word"):
             if len(entry.get(key, "")) > LONGEST_WORD:
                 raise RuleError(f"{where}: {key} {entry[key]!r} has over {LONGEST_WORD} characters")
@@ -116,7 +118,9 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
 def _state_rule(path: str, entry: dict[str, Any]) -> StateRule:
     where = f"{path}: state {entry.get('id', '?')!r}"
     try:
-        return StateRule(**_values(where, entry, STATE_KEYS, (*NEEDED, "state")))
+        values = _values(where, entry, STATE_KEYS, (*NEEDED, "state"))
+        check_texts(where, entry, names_of_state(entry["state"]))
+        return StateRule(**values)
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error
 
@@ -175,6 +179,26 @@ def _test(where: str, entry: dict[str, Any]) -> Test:
     raise RuleError(f"{where}: a test of {signal!r} needs one of {', '.join(COMPARISONS)}")
 
 
+def _advice(where: str, name: str) -> str:
+    """Return the name of an existing advice function, or none."""
+    from vllm_watch.health.advice import ADVICE
+
+    if name and name not in ADVICE:
+        raise RuleError(f"{where}: unknown advice {name!r}: {name_hint(name, ADVICE)}")
+    return name
+
+
+def _state(where: str, name: str) -> str:
+    """Return the name of a state, or of what is judged like one."""
+    from vllm_watch.core.states import SHAPES
+    from vllm_watch.health.statefindings import CRASH_LOOP, HANG, SLOW_START, SLOW_STARTED
+
+    known = (*SHAPES, SLOW_START, SLOW_STARTED, CRASH_LOOP, HANG)
+    if name not in known:
+        raise RuleError(f"{where}: unknown state {name!r}: {name_hint(name, known)}")
+    return name
+
+
 def _level(where: str, level: str | float) -> str | float:
     """Return a number, or the name of an existing setting."""
     if isinstance(level, str) and level not in LEVELS:
@@ -187,5 +211,8 @@ _READ: Mapping[str, Callable[[str, Any], object]] = {
     **dict.fromkeys(("when", "clear", "unless", "raised_when"), _tests),
     **dict.fromkeys(("hides", "raised_with", "flags"), lambda _, texts: tuple(texts)),
     "seconds": _level,
+    "advice": _advice,
+    "advices": lambda where, names: {cause: _advice(where, name) for cause, name in names.items()},
+    "state": _state,
 }
 """What checks and converts the value of a key; other values stay as they are."""
