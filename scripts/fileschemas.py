@@ -9,7 +9,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from vllm_watch.config.registry import field_texts
 from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.health import rules
 from vllm_watch.health.rulefile import (
     COMPARISONS,
     HOLDS,
@@ -20,6 +22,7 @@ from vllm_watch.health.rulefile import (
     SCOPES,
 )
 from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.health.ruletexts import FILLED
 from vllm_watch.parsing.eventforms import CONVERTERS
 from vllm_watch.parsing.wrappers import JsonKeys
 
@@ -29,7 +32,33 @@ TEXT: Json = {"type": "string"}
 TEXTS: Json = {"type": "array", "items": TEXT}
 FLAG: Json = {"type": "boolean"}
 NAMED: Json = {"type": "object", "additionalProperties": TEXT}
+SEVERITY: Json = {"enum": [*SEVERITIES]}
 PATTERN: Json = {"type": "string", "format": "regex", "description": "Python's re"}
+
+
+RULE_TEXTS = {
+    "hold": "For how many samples in a row `when` must be true; `at once`: one sample is enough.",
+    "recent": "Instead of `hold`: `when` must be true in `needed` of the `of` newest samples.",
+    "at_least": "≥ this level: a number, or the name of a setting.",
+    "above": "> this level.",
+    "below": "< this level.",
+    "at_most": "≤ this level.",
+}
+"""What keys of a rule file mean that are no fields of a rule, or others there."""
+NAMES_TEXT = " {Names} are replaced: see docs/reference/findings.md, Names in texts."
+
+
+def _told(owner: str, keys: dict[str, Json]) -> dict[str, Json]:
+    """Return the keys of a rule, a state or a test with what they mean."""
+    texts = field_texts(rules)
+    told = {}
+    for key, form in keys.items():
+        text = RULE_TEXTS.get(key) or texts.get((owner, key)) or texts["Rule", key]
+        about = " ".join(text.split()) + (NAMES_TEXT if key in FILLED else "")
+        # In draft 7 whatever stands beside a $ref is ignored.
+        shown = {"allOf": [form]} if "$ref" in form else form
+        told[key] = {"description": about, **shown}
+    return told
 
 
 def _one_of(words: Iterable[str]) -> Json:
@@ -122,15 +151,21 @@ def rules_schema() -> Json:
     level: Json = {"$ref": "#/definitions/level"}
     hold = _one_of(HOLDS)
     test = _table(
-        {"signal": _one_of(KNOWN_SIGNALS), "margin": level, **dict.fromkeys(COMPARISONS, level)},
+        _told(
+            "Test",
+            {
+                "signal": _one_of(KNOWN_SIGNALS),
+                "margin": level,
+                **dict.fromkeys(COMPARISONS, level),
+            },
+        ),
         ["signal"],
     )
     test["anyOf"] = [{"required": [name]} for name in COMPARISONS]
     tests: Json = {"type": "array", "items": {"$ref": "#/definitions/test"}}
-    severity: Json = {"enum": [*SEVERITIES]}
     own: dict[str, Json] = {
         **dict.fromkeys(("when", "clear", "unless", "raised_when"), tests),
-        **dict.fromkeys(("severity", "raised"), severity),
+        **dict.fromkeys(("severity", "raised"), SEVERITY),
         **dict.fromkeys(("clear_any", "each_round"), FLAG),
         **dict.fromkeys(("hides", "raised_with"), TEXTS),
         "metric": _one_of(METRIC_BY_NAME),
@@ -140,27 +175,30 @@ def rules_schema() -> Json:
         "seconds": level,
     }
     rule = _table(
-        {key: own.get(key, TEXT) for key in sorted(RULE_KEYS)}, [*NEEDED, "metric", "when", "clear"]
+        _told("Rule", {key: own.get(key, TEXT) for key in sorted(RULE_KEYS)}),
+        [*NEEDED, "metric", "when", "clear"],
     )
     rule["anyOf"] = [{"required": ["hold"]}, {"required": ["recent"]}]
-    state = _table(
-        {
-            **dict.fromkeys((*NEEDED, "state"), TEXT),
-            **dict.fromkeys(("hides", "flags"), TEXTS),
-            **dict.fromkeys(("remedies", "advices"), NAMED),
-            "severity": severity,
-        },
-        [*NEEDED, "state"],
-    )
     return {
         "title": "Rule file of vllm-watch",
         "description": "Findings: when they are made and what they say.",
-        **_table({"rule": _list(rule), "state": _list(state)}),
+        **_table({"rule": _list(rule), "state": _list(_state_schema())}),
         "definitions": {
             "level": {"anyOf": [{"type": "number"}, _one_of(LEVELS)]},
             "test": test,
         },
     }
+
+
+def _state_schema() -> Json:
+    """Return the schema of a `[[state]]`."""
+    keys = {
+        **dict.fromkeys((*NEEDED, "state"), TEXT),
+        **dict.fromkeys(("hides", "flags"), TEXTS),
+        **dict.fromkeys(("remedies", "advices"), NAMED),
+        "severity": SEVERITY,
+    }
+    return _table(_told("StateRule", keys), [*NEEDED, "state"])
 
 
 SCHEMAS: dict[str, Callable[[], Json]] = {"format.json": format_schema, "rules.json": rules_schema}

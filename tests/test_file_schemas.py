@@ -88,6 +88,31 @@ def test_the_rules_satisfy_their_schema_and_a_wrong_key_does_not() -> None:
     assert {key for rule in table["rule"] for key in rule} <= RULE_KEYS
 
 
+def test_every_key_of_a_rule_file_is_explained() -> None:
+    schema = json.loads((ROOT / "docs/schemas/rules.json").read_text(encoding="utf-8"))
+    tables = [one["items"] for one in schema["properties"].values()]
+    for table in (*tables, schema["definitions"]["test"]):
+        for key, form in table["properties"].items():
+            assert len(form["description"]) > 10, key
+    rule = tables[0]["properties"]
+    assert rule["over"]["description"].startswith("The text when the alert is over")
+    assert [key for key in rule if "Names in texts" in rule[key]["description"]] == [
+        "detail",
+        "expect",
+        "over",
+        "raised_title",
+        "title",
+    ]
+
+
+def test_a_level_is_checked_beside_its_description() -> None:
+    """A `$ref` of draft 7 hides what stands beside it; here both count."""
+    rule = next(one for one in read(RULE_FILE)["rule"] if "hold" in one)
+    for wrong in ({"at_least": "no_setting"}, {"at_least": 1, "margin": "no_setting"}):
+        test = {"signal": "running", **wrong}
+        assert errors("rules", {"rule": [{**rule, "when": [test]}]})
+
+
 def test_each_key_that_a_rule_needs_is_needed() -> None:
     rule = next(one for one in read(RULE_FILE)["rule"] if "hold" in one)
     needed = [

@@ -18,6 +18,7 @@ from vllm_watch.core.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 ENVIRONMENT_PREFIX = "VLLM_WATCH_"
 
@@ -108,14 +109,21 @@ def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
 @cache
 def _documentation() -> Mapping[tuple[str, str], str]:
     """The docstring of every field, read from the source: Python does not keep them."""
-    import ast
-    import inspect  # both together 15 ms, for `vllm-watch config` only
     import sys
 
     texts: dict[tuple[str, str], str] = {}
-    modules = dict.fromkeys(cls.__module__ for cls in SECTIONS.values())
-    sources = (inspect.getsource(sys.modules[name]) for name in modules)
-    for cls in (one for source in sources for one in ast.parse(source).body):
+    for name in dict.fromkeys(cls.__module__ for cls in SECTIONS.values()):
+        texts |= field_texts(sys.modules[name])
+    return texts
+
+
+def field_texts(module: ModuleType) -> dict[tuple[str, str], str]:
+    """Return the docstrings of the fields of a module's classes, by class and field."""
+    import ast
+    import inspect  # both together 15 ms, for `vllm-watch config` only
+
+    texts: dict[tuple[str, str], str] = {}
+    for cls in ast.parse(inspect.getsource(module)).body:
         if not isinstance(cls, ast.ClassDef):
             continue
         for field, below in zip(cls.body, cls.body[1:], strict=False):

@@ -47,6 +47,7 @@ class Test(NamedTuple):
     """One comparison of a signal with a level."""
 
     signal: str
+    """What is compared: a metric, or a value of docs/reference/findings.md, Signals."""
     comparison: str
     """`at_least`, `above`, `below` or `at_most`."""
     level: str | float
@@ -59,19 +60,27 @@ class Rule(NamedTuple):
     """A finding from samples."""
 
     id: str
+    """Its name in `hides`, reports and exports; an own rule replaces the one of the same id."""
     word: str
-    """Shown instead of the state on the screen."""
+    """Shown instead of the state on the screen, at most 9 characters."""
     severity: Severity
+    """How bad it is."""
     metric: str
     """The metric whose value is in the title, and whose chart is marked."""
     when: tuple[Test, ...]
+    """Tests that must all be true; a test of an unknown signal counts as false."""
     clear: tuple[Test, ...]
+    """Tests that must all be true for `clear_samples` samples in a row before an alert is over."""
     hold: tuple[str | float, str | float]
     """Settings: how many samples are needed, of how many most recent ones."""
     title: str
+    """What is wrong, with its figure."""
     detail: str
+    """The numbers behind it, and what follows from it."""
     remedy: str
+    """What to do; shown if no flag can be computed."""
     guide: str
+    """Where its range comes from: a source of docs/reference/health.md, or one of your own."""
     hides: tuple[str, ...] = ()
     """Findings that this one explains; `*` means all."""
     scope: str = "engine"
@@ -91,7 +100,7 @@ class Rule(NamedTuple):
     expect: str = ""
     """The expected effect of the change, if no figure says more."""
     over: str = ""
-    """The text when the value is back within its level; may use the placeholders of a title."""
+    """The text when the alert is over, with the figures of then; else the title up to its colon."""
     settled: str = ""
     """The remedy once the alert is over, if it differs."""
     raised: Severity | None = None
@@ -117,6 +126,7 @@ class StateRule:
     id: str
     word: str
     state: str
+    """The state of a server, or `slow-start`, `slow-started`, `crash-loop`, `workers-hang`."""
     severity: Severity
     title: str
     detail: str
