@@ -41,6 +41,14 @@ def test_nothing_matched(tmp_path: Path, capsys: Output) -> None:
     assert line.startswith(f"{tmp_path}/*.log: matches no file; name a log")
 
 
+def test_an_empty_path_is_named_as_such(capsys: Output) -> None:
+    empty = "an empty path: name a log, a folder or a quoted glob (is a variable unset?)"
+    assert summary(capsys, "", code=2) == ("", [empty, "nothing could be read; see above"])
+    out, said = summary(capsys, "", log_of("h100_optimised"))
+    assert out.startswith("Random-Qwen3-1.7B:8001")
+    assert said == [empty]
+
+
 def test_a_folder_without_logs_is_named_as_such(tmp_path: Path, capsys: Output) -> None:
     _, (line,) = summary(capsys, tmp_path, code=2)
     glob = f"'{tmp_path}/*/*.log'"

@@ -118,6 +118,13 @@ def test_one_that_dies_says_why(tmp_path: Path, said: queue.Queue[str], capsys: 
     assert "Worker proc VllmWorker-0 died unexpectedly" in err
 
 
+def test_an_empty_path_is_not_waited_for(tmp_path: Path, capsys: Output) -> None:
+    assert main(["wait", "", str(tmp_path), "--timeout", "60"]) == 2
+    assert capsys.readouterr().err == (
+        "vllm-watch: an empty path: name a log, a folder or a quoted glob (is a variable unset?)\n"
+    )
+
+
 def _restamped(line: str, now: float) -> str:
     begin, found, rest = line.partition("11-23 ")
     return begin + log.stamp(now) + rest[8:] if found else line

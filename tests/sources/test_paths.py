@@ -10,7 +10,7 @@ import pytest
 
 from tests.failing import denied
 from vllm_watch.sources import paths as module
-from vllm_watch.sources.paths import find_logs, folders_of
+from vllm_watch.sources.paths import EMPTY_PATH, find_logs, folders_of
 
 
 @pytest.fixture
@@ -167,6 +167,14 @@ def test_the_folder_of_a_glob_that_cannot_be_read_is_a_trouble(
     assert list(found.troubles) == [
         f"{folder}: permission denied; make it readable (chmod u+rx), then it is read"
     ]
+
+
+def test_an_empty_path_is_a_trouble_and_no_folder_is_watched_for_it(folder: Path) -> None:
+    log = str(folder / "vllm_B_port2_realtime.log")
+    found = find_logs(["", log])
+    assert [one.source for one in found.logs] == [log]
+    assert (found.missing, found.troubles) == ((), (EMPTY_PATH,))
+    assert folders_of([""]) == set()
 
 
 def test_an_empty_folder_is_missing_its_logs(tmp_path: Path) -> None:

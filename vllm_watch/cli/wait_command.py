@@ -47,9 +47,12 @@ def run(arguments: Arguments) -> int:
     import threading
 
     from vllm_watch.reports.waiting import Waiting
+    from vllm_watch.sources.paths import EMPTY_PATH
 
     if not arguments.timeout >= 0:
         raise CommandError("--timeout: must be seconds, 0 or more")
+    if not all(arguments.paths):  # its log would never come
+        raise CommandError(EMPTY_PATH)
     settings = settings_of(arguments)
     ingest = ingest_of(arguments.paths, settings, live=True)
     waiting = Waiting(settings, formats(), new_run=not arguments.no_new_run)

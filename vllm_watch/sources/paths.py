@@ -15,6 +15,8 @@ from vllm_watch.sources.commandwords import command_of
 STDIN = "-"
 """The path that means standard input."""
 
+EMPTY_PATH = "an empty path: name a log, a folder or a quoted glob (is a variable unset?)"
+
 _PACKED = ("", ".gz", ".zst")
 """Possible endings of a log's or a companion's name if it was saved compressed."""
 MANY = 16
@@ -78,7 +80,7 @@ def find_logs(patterns: Sequence[str]) -> Found:
             names[pattern if pattern == STDIN else command_of(pattern)[0]] = None
             continue
         matched = _matches(pattern, troubles)
-        if not matched:
+        if not matched and pattern:
             missing.append(pattern)
         if len(patterns) == 1:
             names = dict.fromkeys(matched)
@@ -152,6 +154,9 @@ class _Names:
 
 
 def _matches(pattern: str, troubles: list[str]) -> list[str]:
+    if not pattern:
+        troubles.append(EMPTY_PATH)
+        return []
     if os.path.isdir(pattern):
         try:
             with os.scandir(pattern) as found:
@@ -261,7 +266,7 @@ def folders_of(patterns: Sequence[str]) -> set[str]:
     """Return the existing folders in which files of the patterns may appear."""
     folders: set[str] = set()
     for pattern in patterns:
-        if is_stream(pattern):
+        if is_stream(pattern) or not pattern:
             continue
         if os.path.isdir(pattern):
             folders.add(pattern)
