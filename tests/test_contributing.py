@@ -89,14 +89,17 @@ def test_an_export_column(tmp_path: Path) -> None:
         " for end in ('csv', 'jsonl', 'parquet')))"
     )
     subprocess.run([sys.executable, "-c", code, log, str(tmp_path)], cwd=ROOT, check=True)
+    ends = {"": ["writer", "sevens"], "step-": ["writer", "sevens", "samples"]}
     for step, count in (("", 22), ("step-", 4)):
         lines = (tmp_path / f"{step}rows.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]
         assert [(row["writer"], row["sevens"]) for row in rows] == [(None, 7)] * count
+        assert [*rows[0]][-len(ends[step]) :] == ends[step], "new columns come last"
         with (tmp_path / f"{step}rows.csv").open() as file:
             assert [row["sevens"] for row in csv.DictReader(file)] == ["7"] * count
-        stored = parquet.read_table(tmp_path / f"{step}rows.parquet").column("sevens")
-        assert stored.to_pylist() == ["7"] * count
+        stored = parquet.read_table(tmp_path / f"{step}rows.parquet")
+        assert stored.column("sevens").to_pylist() == ["7"] * count
+        assert stored.column_names == [*rows[0]]
 
 
 def test_a_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,15 +82,19 @@ def _steps(pieces: list[Piece], step: float) -> Iterator[Row]:
             "engine": engine_label(int(engine)),
         }
         yield {
-            **{name: keys[name] if name in keys else _shared(name, values, piece) for name in _OWN},
+            **{
+                one.name: keys[one.name] if one.name in keys else _value(one, values, piece)
+                for one in COLUMNS
+            },
             "samples": int(values["samples"]),
-            **{metric.name: _cell(metric, values.get(metric.name)) for metric in METRICS},
         }
 
 
-def _shared(name: str, values: Mapping[Hashable, Any], piece: Piece) -> Any:
-    """Return the value of a column in the first sample of a step."""
-    return values[name] if name in values else piece.cells(_OWN[name])
+def _value(column: Column | Metric, values: Mapping[Hashable, Any], piece: Piece) -> Any:
+    """Return a step's value: of a metric that of all its samples, else that of the first."""
+    if isinstance(column, Metric):
+        return _cell(column, values.get(column.name))
+    return values[column.name] if column.name in values else piece.cells(column)
 
 
 def _total(values: pd.Series[float]) -> float:
