@@ -20,6 +20,7 @@ from vllm_watch.tui.charts import ChartSpec
 from vllm_watch.tui.chartscope import ChartScope
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.charttable import CHART_NAMES, CHARTS, charts_of
+from vllm_watch.tui.palette import SIXTEEN
 
 ROOT = Path(__file__).parents[2] / "fixtures/recordings"
 RECORDED = next((ROOT / "h100x2_tp2").glob("*.log"))
@@ -56,6 +57,19 @@ def test_every_chart_is_empty_where_nothing_is_known(name: str) -> None:
     monitor = monitor_of("cpu_port_in_use")
     spec = drawn(monitor, name, (at("00:00:00"), at("23:59:59")))
     assert not any(value for line in spec.lines for value in line.values)
+
+
+def test_every_colour_of_a_chart_is_one_of_the_palette(recorded: Monitor, steps: Monitor) -> None:
+    """An unknown role would be drawn without a colour."""
+    failed = monitor_of("h100_saturated_then_killed")
+    used: set[str] = set()
+    for monitor in (failed, recorded, steps):
+        for name in CHART_NAMES:
+            spec = drawn(monitor, name, (at("00:00:00"), at("23:59:59")))
+            used |= {line.role for line in spec.lines} | {role for _, role in spec.heat}
+            used |= {limit.role for limit in spec.limits}
+    assert len(used) > 8
+    assert used - SIXTEEN.keys() == set()
 
 
 def test_a_chart_without_data_is_not_shown() -> None:
