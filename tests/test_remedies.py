@@ -21,7 +21,7 @@ def test_scripts_get_the_remedy_without_a_key(
 ) -> None:
     main([*command, str(log_of("h100_saturated_then_killed"))])
     told = "".join(capsys.readouterr())
-    assert "read its first error, fix the cause, restart" in told
+    assert "check dmesg and the batch system, restart" in told
     assert "key x" not in told
 
 
