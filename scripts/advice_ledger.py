@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scripts.generated import write_changed
 from scripts.judge import CAPTURES, JUDGEMENT, Judged, Reader, judge_all, reader, rule_table
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
@@ -214,8 +215,7 @@ def _clock(at: float) -> str:
 def main() -> int:
     """Write the page."""
     text, missing, vain = page(list(judge_all()))
-    PAGE.write_text(text, encoding="utf-8")
-    print(PAGE, file=sys.stderr)
+    write_changed(PAGE, text)
     for advice in missing:
         print(f"not worked out: {advice.key} from {_clock(advice.first)}", file=sys.stderr)
     for key in sorted(vain):

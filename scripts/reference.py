@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scripts import fileschemas, format_table, schemas
+from scripts.generated import write_changed
 from vllm_watch.cli.arguments import build_parser
 from vllm_watch.config import registry
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
@@ -377,9 +377,7 @@ def made() -> dict[Path, str]:
 def main() -> int:
     """Write the pages, the table of formats, and the schemas; name those that changed."""
     for path, text in made().items():
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            print(os.path.relpath(path), file=sys.stderr)
+        write_changed(path, text)
     return 0
 
 
