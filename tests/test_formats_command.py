@@ -275,14 +275,14 @@ def test_parts_of_stats_lines_that_are_not_read_are_listed(capsys: Output, tmp_p
     log = write(
         tmp_path / "a.log",
         KNOWN,
-        KNOWN.replace(", GPU", ", LoRA adapters: 3, GPU"),
-        KNOWN.replace("1 reqs", "1 reqs (2 paused)") + ", LoRA adapters: 14",
+        KNOWN.replace(", GPU", ", Parked slots: 3, GPU"),
+        KNOWN.replace("1 reqs", "1 reqs (2 paused)") + ", Parked slots: 14",
         KNOWN.replace(STATS, drafts).replace("loggers.py", "metrics.py"),
         sglang,
     )
     file = checked(capsys, log)
     assert [(s["count"], s["line"], s["shape"], s["example"]) for s in file["part_shapes"]] == [
-        (2, 2, "LoRA adapters: #", "LoRA adapters: 3"),
+        (2, 2, "Parked slots: #", "Parked slots: 3"),
         (1, 3, "(# paused)", "(2 paused)"),
         (1, 4, "Per-position acceptance rate: #, #", "Per-position acceptance rate: 0.8, 0.7"),
         (1, 4, "Drafted: # tokens", "Drafted: 9 tokens"),
@@ -290,7 +290,7 @@ def test_parts_of_stats_lines_that_are_not_read_are_listed(capsys: Output, tmp_p
     ]
     out = run(capsys, "check", log)
     assert "parts of stats lines that are not read: 6 in 5 shapes" in out
-    assert re.search(r"(?m)^ +2 +2  LoRA adapters: 3$", out)
+    assert re.search(r"(?m)^ +2 +2  Parked slots: 3$", out)
     log = write(tmp_path / "b.log", *(f"{KNOWN}, {'x' * n}: 1" for n in range(1, 31)))
     assert run(capsys, "check", log).count("x: 1") == 20
     assert run(capsys, "check", log, "--all").count("x: 1") == 30

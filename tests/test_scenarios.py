@@ -52,19 +52,19 @@ def test_preemptions_are_written_only_if_there_are_some(tmp_path: Path) -> None:
 def test_a_new_part_needs_only_its_declaration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metric = Metric("lora_adapters", "LoRA adapters", "", "count", "sum")
+    metric = Metric("parked_slots", "Parked slots", "", "count", "sum")
     monkeypatch.setitem(METRIC_BY_NAME, metric.name, metric)
     file = tmp_path / "stats.format"
     text = FORMAT.read_text(encoding="utf-8")
-    file.write_text(text.replace("parts = [\n", 'parts = [\n"LoRA adapters: {lora_adapters}",\n'))
+    file.write_text(text.replace("parts = [\n", 'parts = [\n"Parked slots: {parked_slots}",\n'))
     monkeypatch.setattr(scenarios, "PARTS", parts_of(file))
-    lines = stats_lines(tmp_path, "lines = 1", "lines = 1, lora_adapters = 3")
-    assert [line.count("LoRA adapters: 3, Avg prompt") for line in lines] == [0, 1]
+    lines = stats_lines(tmp_path, "lines = 1", "lines = 1, parked_slots = 3")
+    assert [line.count("Parked slots: 3, Avg prompt") for line in lines] == [0, 1]
 
 
 def test_an_unknown_number_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unknown lora_adapters; known: .*deferred"):
-        stats_lines(tmp_path, "lines = 1, lora_adapters = 3")
+    with pytest.raises(ValueError, match=r"unknown parked_slots; known: .*deferred"):
+        stats_lines(tmp_path, "lines = 1, parked_slots = 3")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
