@@ -209,7 +209,8 @@ def test_alike_lines_are_one_row(capsys: Output, tmp_path: Path) -> None:
     lines = [f"took {n}.5 s at 0x{n:x} in /data/run{n}/m.bin, id {n:08x}f1" for n in range(500)]
     log = write(tmp_path / "a.txt", "once", *lines)
     out = run(capsys, "check", log)
-    assert "501 in 2 shapes" in out
+    assert "501 in 2 shapes\n" in out
+    assert "1 in 1 shape\n" in run(capsys, "check", write(tmp_path / "b.txt", "once"))
     assert re.search(r"(?m)^ +500 +2  took 0\.5 s", out)
     assert out.index("took 0.5 s") < out.index("  once")
     assert shape_of(lines[3]) == "took # s at <hex> in <path>, id <hex>"
@@ -219,7 +220,7 @@ def test_at_most_twenty_shapes_unless_all_are_wanted(capsys: Output, tmp_path: P
     log = write(tmp_path / "a.log", *("word" + "x" * n for n in range(30)))
     out = run(capsys, "check", log)
     assert out.count("wordx") == 19
-    assert "30 in 30 shapes; the first 20, all with --all" in out
+    assert "30 in 30 shapes; these are the first 20, --all shows all" in out
     assert run(capsys, "check", log, "--all").count("wordx") == 29
     assert len(checked(capsys, log)["unread_shapes"]) == 20
     assert len(checked(capsys, log, "--all")["unread_shapes"]) == 30

@@ -146,8 +146,12 @@ def _show_shapes(title: str, shapes: list[Shape], *, every: bool) -> None:
         return
     chosen = shapes if every else shapes[:MOST_ROWS]
     total = sum(shape.count for shape in shapes)
-    more = "" if len(chosen) == len(shapes) else f"; the first {len(chosen)}, all with --all"
-    write(f"  {title}: {total:,} in {len(shapes):,} shapes{more}")
+    more = (
+        ""
+        if len(chosen) == len(shapes)
+        else f"; these are the first {len(chosen)}, --all shows all"
+    )
+    write(f"  {title}: {total:,} in {counted(len(shapes), 'shape')}{more}")
     write(f"{'COUNT':>12}{'LINE':>10}  EXAMPLE")
     width = _width()
     for shape in chosen:
