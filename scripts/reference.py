@@ -71,8 +71,9 @@ Four findings compare a run with its own earlier minutes. Their ranges are in
 - `no-recovery` (warning): after a pause the load came back, but the throughput did not"""
 APPEARS = {
     "engine-silent": "an engine with requests running or waiting writes nothing for "
-    "`stalled_cadences` cadences, at least `stalled_floor_seconds` seconds, while others write. "
-    "While the server is up, its state is then `stalled`; engine-stalled explains this finding",
+    "`stalled_cadences` times the usual time between two stats lines, at least "
+    "`stalled_floor_seconds` seconds, while others write. If the server is up, it is then in the "
+    "state `stalled`, and engine-stalled explains this finding",
     "crash-loop": "a server died `crash_loop_deaths` times in a row with the same error, within "
     "`crash_loop_seconds` seconds",
     "slow-start": "a start-up takes longer than `starting_limit_seconds` seconds",
@@ -99,9 +100,9 @@ SIGNALS = {
     "prefill": "prompt tokens per second ÷ missing tokens per second (what the running requests "
     "usually generate − what they generate now): from 1 on, prompts explain what is missing",
     "swing": "how far throughput swings over the newest `swings_lines` lines ÷ their median",
-    "preempted": "requests put back into the queue since the line before, as vLLM counts them; "
-    "else by how many running fell while waiting rose by about as much, at `preemption_kv_cache` "
-    "or more",
+    "preempted": "requests put back into the queue since the line before. If vLLM does not log "
+    "this number: by how many running fell while waiting rose by about as much, with "
+    "kv_cache_usage at `preemption_kv_cache` or more",
     "not_filling": "1 if running is below `far_below_share` of `--max-num-seqs`, or below "
     "`--max-num-seqs` and the same as in the line before; else 0. If `--max-num-seqs` is unknown: "
     "1 if running is the same as in the line before and not a usual limit (8, 16, 32 … 1024)",
@@ -109,7 +110,7 @@ SIGNALS = {
     "draft_acceptance": "accepted ÷ drafted tokens over the newest `draft_lines` lines with drafts",
     "imbalance": "difference of running requests between engines ÷ the allowed difference "
     "(`imbalance_floor`, `imbalance_share`)",
-    "flowing": "requests running on all engines",
+    "flowing": "requests running, all engines added up",
     "engines_missing": "data parallel size − engines that have written a stats line",
     "over_capacity": "`--max-num-seqs` ÷ `Maximum concurrency` of the start-up lines",
     "seen_share": "`--max-num-seqs` ÷ the [observed capacity](health.md#rules-for-advice) of the "
@@ -268,7 +269,7 @@ def _text_names() -> Iterator[str]:
         "Besides the names below, rules may have each of the "
         f"{len(FACTS)} facts of the start-up (signals such as `max_num_seqs`). Rules of the scopes "
         "`engine`, `server` and `silence`, and states, may have each metric of the stats line. A "
-        "file with any other name is refused; the error lists all."
+        "file whose texts have any other `{name}` is refused; the error lists the known names."
     )
     yield from ("## Names in texts", "", about, "")
     rows = ((f"`{names}`", where, what) for names, where, what in text_names())

@@ -54,7 +54,8 @@ class HealthSettings:
     prompt_flow_lines: int = count(6)
     """How many of the newest stats lines are checked for prompts; see `prompt_flow_needed`."""
     prompt_flow_needed: int = count(3)
-    """How many of these newest lines must show prompts; with fewer, rules about prompts rest."""
+    """How many of these newest lines must show prompts; with fewer, no rule with
+    `prompt_flow` fires."""
     prompt_flow_share: float = ratio(0.10)
     """Share (0 to 1) of a line's tokens that must be prompts for the line to count."""
 
@@ -97,9 +98,9 @@ class HealthSettings:
     draft_lines: int = count(6)
     """Number of stats lines with draft tokens whose acceptance is averaged: about a minute."""
     draft_acceptance_low: float = ratio(0.30)
-    """Share (0 to 1) of draft tokens accepted below which speculation gains little: note."""
+    """Share (0 to 1) of accepted draft tokens below which speculation gains little: note."""
     draft_acceptance_none: float = ratio(0.05)
-    """Share (0 to 1) of draft tokens accepted below which speculation only costs time: warning."""
+    """Share (0 to 1) of accepted draft tokens below which speculation only costs time: warning."""
     engines_missing_seconds: float = positive(60.0)
     """An engine is missing if it has no stats line after others have worked for so many seconds."""
 
@@ -140,7 +141,7 @@ class HealthSettings:
     counter_difference: float = ratio(0.03)
     """Share (0 to 1) by which log and counters may differ over ten minutes."""
     hangs_critical: int = count(3)
-    """Lines in a row that say that workers do not answer, from which the warning is critical."""
+    """The warning that workers do not answer is critical after so many such lines in a row."""
     crash_loop_deaths: int = count(3, least=2)
     """Deaths in a row with the same error that make a crash loop."""
     crash_loop_seconds: float = positive(900.0)
@@ -162,8 +163,8 @@ class AdviceSettings:
     batch_target_kv: float = ratio(0.60)
     """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
-    """Share (0 to 1) of the start-up's capacity that is advised as `--max-num-seqs` if requests use
-    the full context (long-context guide)."""
+    """Share (0 to 1) of the start-up's capacity that is advised as the most requests at once if all
+    use the full context (long-context guide)."""
     reduce_share: float = ratio(0.50)
     """Share (0 to 1) of the present `--max-num-seqs` advised when it is too large (long-context
     guide)."""
@@ -176,8 +177,8 @@ class AdviceSettings:
     """Share (0 to 1) by which `--max-num-seqs` must shrink to be worth a restart."""
 
     gpu_memory_low: float = ratio(0.90)
-    """`--gpu-memory-utilization` (0 to 1) that is advised first if the KV cache is short and less
-    is given (presets guide, long-context guide)."""
+    """`--gpu-memory-utilization` (0 to 1) that is advised first if the KV cache is short and the
+    server has less (presets guide, long-context guide)."""
     gpu_memory_high: float = ratio(0.95)
     """`--gpu-memory-utilization` (0 to 1) that this advice names as a usual maximum (presets guide,
     long-context guide)."""
@@ -193,7 +194,7 @@ class AdviceSettings:
     prompt_heavy_share: float = ratio(0.50)
     """Share (0 to 1) of prompt tokens among all tokens from which work is prompt-heavy."""
     model_len_large: int = count(131072)
-    """`--max-model-len` from which it is compared with the contexts in use (long-context
+    """From this value on, `--max-model-len` is compared with the contexts in use (long-context
     guide)."""
     model_len_used_low: float = ratio(0.05)
     """Share (0 to 1) of `--max-model-len` in use below which `--max-model-len` is too long."""

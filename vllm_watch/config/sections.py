@@ -67,9 +67,9 @@ class WatchSettings:
     stalled_floor_seconds: float = positive(30.0)
     """Silence of fewer seconds than this is never a stall."""
     full_hours: float = positive(24.0)
-    """Hours of a log's own time whose samples are kept in full while it is followed (at most 20,000
-    per engine); older ones are merged into means of a minute, then of ten minutes, then of an hour.
-    docs/memory.md has the limits."""
+    """While a log is followed, the samples of so many hours before its newest line are kept in full
+    (at most 20,000 per engine); older ones are merged into means of a minute, then of ten minutes,
+    then of an hour. docs/memory.md has the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class AlertSettings:
     repeat_minutes: int = count(0, least=0)
     """Minutes after which an alert that still fires is sent again; 0: never."""
     settle_minutes: int = count(5, least=0)
-    """An alert that comes back within so many minutes after its end is sent only when these minutes
-    have passed."""
+    """If an alert comes back within so many minutes after its end, it is sent when they are over,
+    if it still fires then."""
     timeout_seconds: float = positive(10.0)
     """Seconds that a command or a post may take."""
     at_once: int = count(4)
@@ -104,7 +104,8 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Fewest finished requests for an estimate: answers begun − requests that still run or wait."""
+    """Fewest finished requests for an estimate. Their number is: answers begun − requests that
+    still run or wait."""
     least_lines: int = count(10, least=2)
     """Fewest stats lines, of all engines together, that an estimate needs."""
     window_minutes: float = positive(5.0)

@@ -34,7 +34,7 @@ _SAMPLES = {
     "holds_up": "what the log says about requests that wait although there is room",
 }
 _LATENCIES = {
-    "value": "the worst percentile compared with its target",
+    "value": "the percentile that is worst in comparison with its target",
     "target": "its target in `[slo]`",
     "percent": "which percentile it is",
 }
