@@ -102,7 +102,7 @@ def test_a_death_without_an_error_has_none_to_read(tmp_path: Path, capsys: Outpu
     now = time.time()
     verdict, _, told = said(tmp_path, served(now) + log.died(now - 50), "", capsys)
     assert "first error" not in verdict + told
-    assert told == "check dmesg and the batch system, restart: the log does not say why"
+    assert told == "check dmesg and the batch system, restart (the log does not say why)"
 
 
 def test_a_hang_without_an_error_has_none_to_read(tmp_path: Path, capsys: Output) -> None:

@@ -129,7 +129,7 @@ CORE = "(EngineCore pid=9) ERROR {t} [core.py:700] RuntimeError: odd\n"
         ("", "429 Too Many Requests", "429: send fewer requests at once, or add replicas"),
         (CORE, "500 Internal Server Error", "500: read the server's first error"),
         ("", "500 Internal Server Error", "500: the log has no error for them: restart with VLLM_LOGGING_LEVEL=DEBUG to see more"),
-        ("", "503 Service Unavailable", "503: wait until the server is ready; if it was, send fewer requests at once"),
+        ("", "503 Service Unavailable", "503: wait until the server is ready; if it already is, send fewer requests at once"),
         ("", "418 I'm a teapot", "418: look at the requests: the answer's text says what is wrong"),
     ],
 )  # fmt: skip

@@ -73,7 +73,7 @@ def test_only_about_equal_loads_stand_side_by_side() -> None:
         "best of 2",
         "no run with a similar load: 6 requests at once",
         "no run with a similar load: 100 requests at once",
-        "not compared: 9 of 10 busy samples needed",
+        "not compared: 9 busy samples, 10 needed",
         "not compared: its model is unknown",
         "not compared: its number of GPUs is unknown",
     ]

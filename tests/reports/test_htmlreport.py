@@ -87,7 +87,7 @@ def test_a_page_is_self_contained_and_says_what_the_log_says(
 
 def test_costs_of_several_flags_say_whose_they_are(tmp_path: Path, capsys: Output) -> None:
     _, page = page_of(capsys, tmp_path, log_of("cpu_startup_failure"))
-    costs = "--num-gpu-blocks-override: the KV cache takes the GPU memory that was left free; "
+    costs = "--num-gpu-blocks-override: the KV cache takes the memory that was left free; "
     assert costs + "--max-model-len: longer prompts are refused" in page.words
 
 

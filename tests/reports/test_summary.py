@@ -334,11 +334,11 @@ def test_what_comes_often_is_reported_once_with_how_often(tmp_path: Path, capsys
     # KV cache at 85 % for 40 s and at 50 % for 80 s (what comes back within a minute is one alert),
     # five times over from 09:00:00 on.
     lines = []
-    for number in range(60):
+    for number in range(64):
         minute, second = divmod(number * 10, 60)
         line = LINE.format(minute=minute, second=second, prompt=3, generation=70, running=2)
         lines.append(line.replace("10.0%", "85.0%" if number % 12 < 4 else "50.0%"))
-    log.write_text("".join(lines))
+    log.write_text("".join(lines[:60]))
     (server,) = as_json(capsys, log)["servers"]
     high = [finding for finding in server["findings"] if finding["id"] == "kv-cache-high"]
     (once,) = high
@@ -348,6 +348,9 @@ def test_what_comes_often_is_reported_once_with_how_often(tmp_path: Path, capsys
     out = capsys.readouterr().out
     assert out.count("KV cache high") == 1
     assert "KV cache high: 85 %, 5 times, 09:00:00 – 09:08:" in out
+    log.write_text("".join(lines))  # it has come back a sixth time, and lasts
+    assert main(["summary", str(log)]) == 0
+    assert "KV cache high: 85 %, 6 times since 09:00:00, for " in capsys.readouterr().out
 
 
 def test_a_refused_model_names_what_is_served_as_the_client_must_write_it(

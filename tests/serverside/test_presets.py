@@ -101,7 +101,7 @@ def test_every_size_has_a_preset() -> None:
 def test_the_reasons_are_true_for_any_number_of_gpus(capsys: Output) -> None:
     """Two GPUs leave no rest for further copies, and four are fewer than a huge model needs."""
     assert main(["presets", "14B", "--gpus", "2"]) == 0
-    assert "two GPUs share each layer; each further pair" in capsys.readouterr().out
+    assert "the guide splits the model over two GPUs; each further pair" in capsys.readouterr().out
     assert main(["presets", "70B", "--gpus", "4"]) == 0
     shown = capsys.readouterr().out
     assert "--tensor-parallel-size 4" in shown

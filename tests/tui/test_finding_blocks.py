@@ -121,7 +121,7 @@ def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
 
 def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) -> None:
     drawn = lines(dead, 80, 4)
-    assert "→ check dmesg and the batch system, restart: the log does not say why" in drawn[1]
+    assert "→ check dmesg and the batch system, restart (the log does not say why)" in drawn[1]
     assert MEMORY in drawn[3]
     assert drawn[3].rstrip().endswith(f"{MEMORY} if the GPU is free"), "no log says who shares it"
     assert drawn[2].endswith(" perhaps why it died ")

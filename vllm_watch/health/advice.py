@@ -63,10 +63,9 @@ def raise_batch(at: Situation) -> Advice | None:
         fits = advice.seen_capacity_kv * fullest[0] / fullest[1]
         number = min(number, power_of_two(math.floor(fits))) if fits >= 1 else number
     if number <= limit < whole and fullest is not None:
-        return Advice(
-            "no larger batch: earlier contexts were longer",
-            formula=f"{counted(round(fullest[0]), 'request')} once filled {percent(fullest[1])}",
-        )
+        most, share = counted(round(fullest[0]), "request"), percent(fullest[1])
+        formula = f"{most} once filled {share} of the KV cache"
+        return Advice("no larger batch: earlier contexts were longer", formula=formula)
     if number <= limit:
         return None
     return Advice(
@@ -136,7 +135,10 @@ def _what_fits(at: Situation) -> Advice | None:
     known = f"; but {number} already ran at once → {number}" if number > seen else f" → {number}"
     level = percent(at.settings.advice.seen_capacity_kv)
     if number > limit * (1 - at.settings.advice.least_change):
-        return Advice(f"nothing to change now: {seen:.1f} requests of this length fit at {level}")
+        return Advice(
+            f"nothing to change now: {seen:.1f} requests of this length fit "
+            f"at a KV cache usage of {level}"
+        )
     return Advice(
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
@@ -196,8 +198,8 @@ def prefix_caching(at: Situation) -> Advice | None:
     return Advice(
         f"{flag}, unless prompts have nothing in common",
         (flag,),
-        expect="shared prefixes are computed only once; the hit rate shows what share of prompts "
-        "they are",
+        expect="shared prefixes are computed only once; the hit rate then shows what share of "
+        "the prompt tokens that saves",
     )
 
 

@@ -23,7 +23,7 @@ _REMEDIES: Mapping[str, str] = {
     "429": "send fewer requests at once, or add replicas",
     "499": "the clients gave up: let them wait longer, or find out why answers are slow",
     "500": "read the server's first error",
-    "503": "wait until the server is ready; if it was, send fewer requests at once",
+    "503": "wait until the server is ready; if it already is, send fewer requests at once",
     "504": "let clients and proxies wait longer, or find out why answers are slow",
 }
 _OF_CLIENTS = "look at the requests: the answer's text says what is wrong"

@@ -34,10 +34,10 @@ _DOWN: Mapping[str, str] = {  # what a lower value costs
 }
 _ANY: Mapping[str, str] = {  # what any change costs
     "kv-cache-dtype": "some quality: vLLM's test (April 2026) kept 94 to 99 % of the scores; on "
-    "Hopper, versions without its fixes (vLLM issue 23813) lost far more in long contexts. Compare "
-    "answers first. It may also be slower if memory is not the limit",
+    "Hopper, versions without the fixes of vLLM issue 23813 lost far more in long contexts. "
+    "Compare answers first. It may also be slower if memory is not the limit",
     "enforce-eager": "a longer start-up; the graphs take some GPU memory",
-    "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
+    "num-gpu-blocks-override": "the KV cache takes the memory that was left free",
 }
 _USUAL: Mapping[str, float] = {"gpu-memory-utilization": 0.9, "max-num-batched-tokens": 2048}
 """Defaults of flags that were not given."""

@@ -111,7 +111,7 @@ def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | No
     return None if found is None else replace(found, until=state.since)
 
 
-LOOP_IS_OVER = "nothing now: the newest run works; if it comes back, read its first error"
+LOOP_IS_OVER = "nothing now: the newest run works; if the loop comes back, read its first error"
 """What to do about a crash loop after which the server works."""
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from vllm_watch.config import CompareSettings
-from vllm_watch.core.figures import UNKNOWN, duration, percent, rate
+from vllm_watch.core.figures import UNKNOWN, counted, duration, percent, rate
 from vllm_watch.core.hints import Any
 from vllm_watch.integrations.runrows import COLUMNS, FLAGS, LISTS, NUMBERS, WHOLES
 
@@ -83,7 +83,7 @@ def _unable(row: Row, settings: CompareSettings) -> str:
     if not row["model"]:
         return "not compared: its model is unknown"
     if busy < settings.least_busy_samples:
-        return f"not compared: {busy} of {settings.least_busy_samples} busy samples needed"
+        return f"not compared: {counted(busy, 'busy sample')}, {settings.least_busy_samples} needed"
     if not row["generation_tps_per_gpu"]:
         return "not compared: its number of GPUs is unknown"
     return ""

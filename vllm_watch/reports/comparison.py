@@ -269,7 +269,7 @@ def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> lis
         if len(side.samples) < settings.least_busy_samples:
             found.append(
                 f"the {name} has {_samples(len(side.samples))} with requests running: "
-                f"under {settings.least_busy_samples} a change cannot be separated from noise"
+                f"with fewer than {settings.least_busy_samples} a change cannot be told from noise"
             )
         found += [f"the {name}: {warning}" for warning in side.summary.warnings]
     models = {side.summary.model for side in (baseline, candidate)} - {None}

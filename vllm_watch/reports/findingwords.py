@@ -97,4 +97,6 @@ def _span(alike: Sequence[Finding], zone: tzinfo) -> str:
     if len(spans) == 1:
         return words
     whole = sum(end - start for start, end in spans if start is not None and end is not None)
-    return f"{len(spans):,} times, {words}, {duration(whole)} in all"
+    return (
+        f"{len(spans):,} times{'' if last is None else ','} {words}, for {duration(whole)} in all"
+    )

@@ -52,7 +52,7 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
     if summary.batch_limit is None:
         yield Unknown("max_num_seqs", "not in the log; the batch limit is not judged")
     if summary.configuration.gpu_memory_utilization is None:
-        why = "not in the log; more memory for the KV cache is not advised"
+        why = "not in the log; so there is no advice to raise it"
         yield Unknown("gpu_memory_utilization", why)
     if summary.configuration.kv_cache_tokens is None:
         yield Unknown("context lengths", "the size of the KV cache is not in the log")
