@@ -15,7 +15,7 @@ from vllm_watch.health.finding import RankedFinding
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFinding, ServerFindings
-from vllm_watch.tui.widgets import findingblock
+from vllm_watch.tui.widgets import block, findingblock
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
 
@@ -284,7 +284,7 @@ def test_of_many_findings_only_those_with_room_are_made(
     assert len(made) < 40
 
 
-@pytest.mark.parametrize("width", range(findingblock.WORDY, 80))
+@pytest.mark.parametrize("width", range(block.WORDY, 80))
 def test_a_text_leaves_a_cell_before_the_frame(dead: ScreenView, width: int) -> None:
     told = lines(dead, width, 12)
     assert "waiting for memory" in " ".join(" ".join(told).split())

@@ -1,4 +1,4 @@
-"""One finding as lines: title and time, reason, advice, fitted to the space."""
+"""The words of a finding's block: title and time, reason, advice; a note's block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import tzinfo
 from rich.cells import cell_len
 from rich.text import Text
 
-from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import DAY, age, dated_clock
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.states import FAILED
@@ -16,27 +16,18 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, fault_name, flag_words, how_long, takes_gpu
 from vllm_watch.tui.serverfindings import ServerFinding
-from vllm_watch.tui.widgets.pane import beside
-from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key, wrapped
+from vllm_watch.tui.widgets.block import MOST_LINES, WORDY, Block, lead_of, room_in
+from vllm_watch.tui.wording import evenly_wrapped, flag_lines, shortened, with_key
 
-WORDY = 52
-"""From this width on, there is room for reasons and for whole times."""
-_AS_ABOVE = "  → as above"
-"""Ends the reason of a finding whose advice the line of the verdict says in full."""
 NO_ERROR = "the log has no error line"
 _ALIKE = 40
 """If a log line and a reason agree for so many cells, the reason quotes that line."""
-_OLD_VALUE = lazy(r"[\d.]+ → ")
 _TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?|^(?:\w+\.)+(?=\w+(?:Error|Exception)\b)")
 """What says nothing before a message: `[shutdown] MPClient: `, the module of an exception."""
 _ELSEWHERE = lazy(r" See stack trace \(above\) for the root cause\.?$")
 """What says nothing without the lines above it in the log."""
 _SINCE_CELLS = len("  since 08:50:41")
 """Cells after a title in which its time fits."""
-MOST_QUOTED = 3
-"""Most lines for one line of the log."""
-MOST_LINES = 4
-"""Most lines of one reason or remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,146 +39,6 @@ class Advice:
     whole: list[str]
     then: str = ""
     """The line with which the second step begins."""
-
-
-@dataclass(slots=True, eq=False)
-class Block:
-    """A finding's lines at a width, extended while there is room."""
-
-    head: Text
-    width: int
-    palette: dict[str, str]
-    times: Sequence[str] = ()
-    """Its time, the longest form first."""
-    remedy: list[str] = field(default_factory=list)
-    """The advice, in as few lines as possible."""
-    whole: list[str] = field(default_factory=list)
-    """The whole advice."""
-    reason: str = ""
-    """The reason; empty if lines are too short for it."""
-    then: str = ""
-    """The line of the advice with which its second step begins."""
-    style: str = ""
-    arrow: str = "→ "
-    perhaps_why: str = ""
-    """That it may have caused a death: its reason or the right edge of its head says so."""
-    loud: bool = True
-    place: int | None = None
-    """Its finding in the view, None for notes."""
-    rows: int = 0
-    """Lines for the reason."""
-    quotes: Sequence[str] = ()
-    """Lines of the log that show the finding."""
-    quoted: list[str] = field(default_factory=list)
-    """What is shown of them."""
-    elsewhere: bool = False
-    """Whether its advice stands in the line of the verdict."""
-    head_alone: Text | None = None
-    """The head without the lines below it, if they say what it is about."""
-
-    @property
-    def height(self) -> int:
-        """The number of its lines now."""
-        return 1 + self.rows + len(self.quoted) + len(self.remedy)
-
-    def grow(self, room: int, reasons: int = MOST_LINES) -> int:
-        """Use up to `room` more lines, `reasons` of them for the reason; return those used."""
-        before = self.height
-        if len(self.whole) - len(self.remedy) <= room:
-            self.remedy = self.whole
-            room -= self.height - before
-            self.rows = min(self.rows + room, reasons, len(self._reason(MOST_LINES)))
-        return self.height - before
-
-    def quote(self, room: int) -> int:
-        """Use up to `room` more lines for lines of the log; return those used."""
-        for text in self.quotes:
-            if room > len(self.quoted):
-                most = min(MOST_QUOTED, room - len(self.quoted))
-                self.quoted += wrapped(text, _room(self.width) - 2, most)
-        return len(self.quoted)
-
-    def cut(self, height: int) -> None:
-        """Limit it to `height` lines; a flag whose condition is cut has it beside it, or goes."""
-        kept = self.remedy[: max(0, height - 1)]
-        if self.head_alone is not None and not kept:
-            self.head = self.head_alone
-        if kept and len(kept) == len(self.remedy) - 1 and self.remedy[-1] in IF_ALONE:
-            flag, room = kept.pop(), self.width - len(_lead(self.width)) - 2
-            forms = (f"{old} {IF_ALONE[-1]}" for old in (flag, _OLD_VALUE.sub("", flag)))
-            if joined := next((form for form in forms if cell_len(form) <= room), ""):
-                self.then = joined if flag == self.then else self.then
-                kept.append(joined)
-        self.remedy = kept
-
-    def lines(self, more: str = "") -> list[Text]:
-        """Return its lines; the last one shows `more`, how many findings have no room."""
-        if more and self.remedy and self.remedy[-1] in IF_ALONE:
-            self.remedy = [*self.remedy[:-1], IF_ALONE[-1]]
-        reason = [Text(_lead(self.width) + text) for text in self._reason(self.rows)]
-        for line in reason:
-            line.stylize(self.palette["muted"])
-        if self.elsewhere and reason and reason[-1].cell_len + len(_AS_ABOVE) < self.width:
-            reason[-1].append(_AS_ABOVE, self.palette["note"])
-        reason += self._quotes()
-        remedy = self._remedy()
-        times = self.times
-        if self.perhaps_why and not self.rows:
-            times = [*(f"{self.perhaps_why}, {time}" for time in times), self.perhaps_why]
-        head = self._timed(times)
-        if remedy:
-            last = self._beside(remedy[-1], [more, more.partition(":")[0]] if more else [])
-            if last is not None:
-                return [head, *reason, *remedy[:-1], last]
-        if more:
-            number = more.partition(":")[0]
-            rights = [*(f"{time}  {more}" for time in self.times), more, number]
-            if self._beside(self.head, rights) is None:
-                right = Text(f"{number} ", style=self.palette["muted"])
-                return [beside(self.head, right, self.width), *reason, *remedy]
-            head = self._timed(rights)
-        return [head, *reason, *remedy]
-
-    def _timed(self, rights: Sequence[str]) -> Text:
-        """Return the head with the longest of `rights` that fits beside it."""
-        timed = self._beside(self.head, rights)
-        if timed is not None:
-            return timed
-        head = self.head.copy()
-        head.truncate(self.width, overflow="ellipsis")
-        return head
-
-    def _beside(self, left: Text, rights: Sequence[str]) -> Text | None:
-        """Return a line with the first of `rights` that fits, None without any."""
-        for right in rights:
-            if left.cell_len + len(right) + 3 <= self.width:
-                return beside(left, Text(f"{right} ", style=self.palette["muted"]), self.width)
-        return None
-
-    def _quotes(self) -> list[Text]:
-        lead = f"{_lead(self.width)}│ "
-        lines = [Text(lead + text, self.palette["muted"]) for text in self.quoted]
-        for line in lines:
-            line.truncate(self.width - 1, overflow="ellipsis")
-        return lines
-
-    def _reason(self, most: int) -> list[str]:
-        if not self.reason or most < 1:
-            return []
-        return evenly_wrapped(self.reason, _room(self.width), most)
-
-    def _remedy(self) -> list[Text]:
-        drawn = []
-        steps = bool(self.then) and self.then in self.remedy
-        for index, words in enumerate(self.remedy):
-            line = Text(_lead(self.width), style=self.style)
-            sign = self.arrow if not index else " " * len(self.arrow)
-            if steps:
-                sign = {0: "1 ", self.remedy.index(self.then): "2 "}.get(index, sign)
-            line.append(sign, self.palette["note"])
-            line.append(words)
-            drawn.append(line)
-        return drawn
 
 
 def finding_block(
@@ -249,7 +100,7 @@ def _on_condition(finding: Finding, lines: list[str], room: int) -> list[str]:
 
 def _changes(item: ServerFinding, before: ServerFinding | None, width: int) -> Advice:
     """Return what to do about a finding; `before` is the fault before a death, if it shares it."""
-    finding, room = item.finding, _room(width) - 2
+    finding, room = item.finding, room_in(width) - 2
     remedy, whole = (
         _on_condition(finding, lines, room)
         for lines in _remedies(finding.remedy, finding.flags, room)
@@ -326,7 +177,7 @@ def _title(
 def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
     """Return a note: the text, and below it its path."""
     path, _, text = note.partition(": ")
-    below = [shortened(path, width - len(_lead(width)))] if text else []
+    below = [shortened(path, width - len(lead_of(width)))] if text else []
     head = Text(f" ! {text or path}", style=palette["warning"])
     name = path.rpartition("/")[2]
     alone = Text(f" ! {name}: {text}", style=palette["warning"]) if text else None
@@ -334,15 +185,6 @@ def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
         head, width, palette, remedy=below, whole=below, style=palette["muted"], arrow="",
         head_alone=alone,
     )  # fmt: skip
-
-
-def _lead(width: int) -> str:
-    return "   " if width >= WORDY else "  "
-
-
-def _room(width: int) -> int:
-    """Return the cells for a text after the lead; in a wide pane it does not touch the frame."""
-    return width - len(_lead(width)) - int(width >= WORDY)
 
 
 def _times(item: ServerFinding, tz: tzinfo, width: int) -> list[str]:

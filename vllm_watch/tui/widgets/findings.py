@@ -16,8 +16,9 @@ from vllm_watch.tui.layout import LARGE, Layout
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.serverfindings import ServerFinding
 from vllm_watch.tui.verdict import says, verdict_of
+from vllm_watch.tui.widgets.block import Block
 from vllm_watch.tui.widgets.card import fact_lines
-from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
+from vllm_watch.tui.widgets.findingblock import finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed, divider
 
 _LEAST_FACTS = 2
