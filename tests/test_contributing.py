@@ -68,6 +68,8 @@ def test_a_rule(tmp_path: Path) -> None:
     file.write_text(others + "\n" + new.replace('"many_deferred"', "20"))
     rule = load_rules(file).rules[-1]
     assert (rule.id, rule.severity, rule.when[0].level) == ("many-deferred", "warning", 20)
+    sources = (ROOT / "docs/reference/health.md").read_text(encoding="utf-8")
+    assert f"| {rule.guide} |" in sources
 
 
 def test_a_scenario(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from vllm_watch.core.news import Block
 from vllm_watch.core.records import Event, Requests
 from vllm_watch.health import alertfindings
 from vllm_watch.health.alertfindings import begun_at
-from vllm_watch.tui.eventlines import EventLine, short_name
+from vllm_watch.tui.eventlines import _WORDS, EventLine, short_name
+from vllm_watch.tui.palette import SIXTEEN
 
 
 def lines(capture: str, clock: str) -> list[EventLine]:
@@ -175,3 +176,7 @@ def test_after_a_death_only_more_failures_than_requests_in_flight_are_called_new
     assert [line.text for line in told if "HTTP 500" in line.text] == [
         "died: engine core exited unexpectedly; 20 × HTTP 500: after it died"
     ]
+
+
+def test_every_kind_of_event_has_a_colour_of_the_palette() -> None:
+    assert {role for _, role, _ in _WORDS.values()} - SIXTEEN.keys() == set()
