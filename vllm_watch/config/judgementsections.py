@@ -236,7 +236,8 @@ class TrendSettings:
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ between the start and the end."""
     noise_errors: float = positive(2.0)
-    """Standard errors by which a fall must exceed the largest normal fall to be reported."""
+    """Standard errors by which a fall must exceed `fall_to_4k` to be reported, and the largest
+    normal fall at its context length to be reported as too much."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes before a fall is reported as too much: the first requests are faster."""
     sudden_drop_share: float = ratio(0.25)
