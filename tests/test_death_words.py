@@ -112,7 +112,7 @@ def test_a_hang_without_an_error_has_none_to_read(tmp_path: Path, capsys: Output
     text = log.begun(now - 900) + log.ready(now - 600) + log.busy(now - 65, 9) + zero
     _, title, told = said(tmp_path, text, "", capsys)
     assert title == "Nothing is generated: 0 run, 8 wait"
-    assert told == f"{STACKS} with VLLM_LOGGING_LEVEL=DEBUG: the log has no error"
+    assert told == f"{STACKS} with VLLM_LOGGING_LEVEL=DEBUG (the log has no error)"
 
 
 def test_a_stall_names_who_waits_and_no_error_that_is_not_there(
@@ -123,7 +123,7 @@ def test_a_stall_names_who_waits_and_no_error_that_is_not_there(
     text += log.busy(now - 100, 9) + log.stats(now - 90, generation=0.0, running=0, waiting=8)
     _, title, told = said(tmp_path, text, "", capsys, now - 90)
     assert title == "Stalled, 0 running, 8 waiting"
-    assert told == f"{STACKS}: the log has no error"
+    assert told == f"{STACKS} (the log has no error)"
     oom = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
     text += log.line(now - 80, "core.py:702", oom, "ERROR")
     _, _, told = said(tmp_path, text, "", capsys, now - 80)

@@ -137,7 +137,7 @@ def without_error(at: Situation) -> Advice | None:
         return None
     return Advice(
         "see where it hangs (py-spy dump shows the stacks of its processes), then restart with "
-        "VLLM_LOGGING_LEVEL=DEBUG: the log has no error"
+        "VLLM_LOGGING_LEVEL=DEBUG (the log has no error)"
     )
 
 
