@@ -48,6 +48,9 @@ def test_a_capture(capsys: Output) -> None:
     assert cost["per_million_tokens"] == pytest.approx(cost["total"] / 2.489766, rel=1e-4)
     assert cost["idle_share"] == pytest.approx(1 - 200 / 324, abs=1e-4)
     assert summary_of(capsys, log)["cost"] is None
+    # 90 s of these are the start-up, in which the server is not idle.
+    assert main(["summary", str(log), "--gpu-hourly", "3.89"]) == 0
+    assert "38 % of the time without requests" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "free", "nan", "inf"])

@@ -63,7 +63,8 @@ def test_cost_of_the_stretch_that_is_shown(run: Run) -> None:
     hourly, million, idle, shown, whole = cost_facts(run, at("08:57:10"), WINDOW, PRICED)
     assert hourly == "3.60 per hour (1 GPU × 3.6)"
     assert float(million.split()[0]) == pytest.approx(0.12 / tokens * 1e6, abs=0.005)
-    assert idle == "idle 25 %"  # 08:55:50 to 08:56:20: two lines of none, and none written
+    # 08:55:50 to 08:56:20: two lines of none, and none written
+    assert idle == "25 % without requests"
     assert shown == "0.12 for the 2 m 00 s shown"
     assert whole == "0.28 since the start"  # 08:52:30
 
@@ -72,7 +73,7 @@ def test_a_window_beyond_the_moment_counts_to_the_moment(run: Run) -> None:
     wide = (at("08:00:00"), at("12:00:00"))
     facts = cost_facts(run, at("08:53:30"), wide, PRICED)
     assert facts == (
-        "3.60 per hour (1 GPU × 3.6)", "idle 100 %", "0.06 for the 1 m 00 s shown",
+        "3.60 per hour (1 GPU × 3.6)", "100 % without requests", "0.06 for the 1 m 00 s shown",
     )  # fmt: skip
 
 

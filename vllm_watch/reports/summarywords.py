@@ -283,5 +283,5 @@ def _cost(summary: RunSummary) -> str:
     if cost.per_million_tokens is not None:
         parts.append(f"{cost.per_million_tokens:,.2f} per million generated tokens")
     if cost.idle_share is not None:
-        parts.append(f"idle {percent(cost.idle_share)} of the time")
+        parts.append(f"{percent(cost.idle_share)} of the time without requests")
     return " · ".join(parts)

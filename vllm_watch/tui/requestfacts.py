@@ -56,7 +56,7 @@ def cost_facts(
         if shown.per_million_tokens is not None:
             facts.append(f"{shown.per_million_tokens:,.2f} per million tokens")
         if shown.idle_share is not None:
-            facts.append(f"idle {percent(shown.idle_share)}")
+            facts.append(f"{percent(shown.idle_share)} without requests")
         facts.append(f"{shown.total:,.2f} for the {duration(until - begin)} shown")
     whole = cost_of(run.configuration, end - run.first_stamp, None, 0.0, settings)
     if whole is not None and begin > run.first_stamp:
