@@ -65,4 +65,4 @@ class KeySettings:
     search_next: str = keys("n", "in a log: go to the next match")
     search_before: str = keys("N", "in a log: go to the previous match")
     errors_only: str = keys("e", "in a log: show only errors, or all lines")
-    copy: str = keys("y", "on a page: copy the flags")
+    copy: str = keys("y", "on a page: copy the advised flags, or the command for the next start")
