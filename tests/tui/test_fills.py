@@ -143,6 +143,15 @@ def test_waiting_is_stacked_on_running() -> None:
     assert cell.style.bgcolor.name == under, "the upper one has no cell of its own"
 
 
+def test_the_lower_of_two_looks_no_larger_than_half_a_cell_more() -> None:
+    """37.5 of 100 in four rows are six dots: one cell, not two (50)."""
+    canvas = Canvas(1, 4)
+    series = [dotted(37.5), dotted(62.5)]
+    stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning"))
+    primary = PALETTE["primary"].lower()
+    assert [ink == primary for ink in inks(canvas, 0)] == [False, False, False, True]
+
+
 def test_where_none_waits_nothing_is_amber() -> None:
     """31.25 of 100 in four rows are five dots: one whole cell and one dot."""
     canvas = Canvas(1, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from math import ceil
 
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.sampled import Level
@@ -89,7 +90,7 @@ def stack_dots(
         if not max(heads[-1]):
             _zero(area, column, area.palette.get("zero", ""))
         for index in range(len(inks) - 1):  # two series meet between cells: no gap, no mixture
-            whole = HIGH * max(1, round(max(heads[index]) / HIGH))
+            whole = HIGH * max(1, ceil(max(heads[index]) / HIGH - 0.5))  # half a cell: down
             if heads[index] not in ((0, 0), heads[-1]) and max(heads[-1]) > whole:
                 one, other = (
                     whole if total >= whole else head
