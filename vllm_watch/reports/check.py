@@ -6,14 +6,14 @@ The line and the figures follow the Monitoring Plugins guidelines: text, `|`, th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, tzinfo
 
 from vllm_watch.config import Settings
-from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.figures import counted, iso, minutes
 from vllm_watch.core.metrics import COUNTS, METRICS
-from vllm_watch.health.finding import Finding
+from vllm_watch.health.finding import Finding, RankedFinding
 from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -44,8 +44,13 @@ class Verdict:
 
     now: ServerSnapshot
     code: int
-    text: str
-    """The observation and the advice, in one line."""
+    tell: Callable[[], str] = field(compare=False)
+    """Returns the text."""
+
+    @property
+    def text(self) -> str:
+        """The observation and the advice, in one line; made when it is read."""
+        return self.tell()
 
 
 def verdict_of(now: ServerSnapshot, settings: Settings, *, spanned: bool = False) -> Verdict:
@@ -56,16 +61,16 @@ def verdict_of(now: ServerSnapshot, settings: Settings, *, spanned: bool = False
     """
     state = now.health.state
     if now.trouble:
-        return Verdict(now, UNKNOWN, now.trouble)
+        return Verdict(now, UNKNOWN, lambda: now.trouble)
     own = _code_of(state.name, settings)
     count = state.name == "busy" or spanned
-    counted = [one for one in now.fired if count or one.id in _WHATEVER_STATE]
+    counted = [one for one in now.ranked if count or one.id in _WHATEVER_STATE]
     code = worst([own, *(_BY_SEVERITY[finding.severity] for finding in counted)])
     limit = settings.watch.starting_limit_seconds
     if state.name == "starting" and _starting_for(now) > limit and code == OK:
         text = f"starting for {minutes(_starting_for(now))}, longer than {minutes(limit)}"
-        return Verdict(now, worst([code, WARNING]), _joined(text, state.why))
-    return Verdict(now, code, _cut(_said(now, own)))
+        return Verdict(now, worst([code, WARNING]), lambda: _joined(text, state.why))
+    return Verdict(now, code, lambda: _cut(_said(now, own)))
 
 
 def _code_of(state: str, settings: Settings) -> int:
@@ -222,9 +227,9 @@ def _said(now: ServerSnapshot, own: int) -> str:
     fired before is named only if it counts as much as the state.
     """
     state = now.health.state
-    if now.fired and (state.name not in _WITHOUT_FINDING or _counts_as_much(now.fired[0], own)):
-        worst_one = now.fired[0]
-        more = len(now.fired) - 1
+    if now.ranked and (state.name not in _WITHOUT_FINDING or _counts_as_much(now.ranked[0], own)):
+        worst_one = now.ranked[0].finding
+        more = len(now.ranked) - 1
         rest = f"; {worst_one.remedy}" if worst_one.remedy else ""
         rest += f" (and {counted(more, 'more finding')})" if more > 0 else ""
         # A long detail, such as an error of vLLM, must not push the advice out of the line.
@@ -235,7 +240,7 @@ def _said(now: ServerSnapshot, own: int) -> str:
     return _joined(state.name, state.why)
 
 
-def _counts_as_much(finding: Finding, own: int) -> bool:
+def _counts_as_much(finding: RankedFinding, own: int) -> bool:
     code = _BY_SEVERITY[finding.severity]
     return code != OK and worst([own, code]) == code
 

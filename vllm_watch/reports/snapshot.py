@@ -9,7 +9,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.enginevalues import Ratios, newest_sample, run_values
 from vllm_watch.core.store import Server
 from vllm_watch.health.explaining import rank
-from vllm_watch.health.finding import Finding
+from vllm_watch.health.finding import Finding, RankedFinding
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.filetimes import apply_file_times
@@ -31,12 +31,17 @@ class ServerSnapshot:
     """Now, in epoch seconds of the log's own clock."""
     age: float | None
     """Seconds since its newest stats line."""
-    fired: tuple[Finding, ...]
-    """Findings that fired since the requested moment, worst first; else the present ones."""
+    ranked: tuple[RankedFinding, ...]
+    """Findings that fired since the requested moment, else the present ones; the verdict first."""
     limit: int | None
     """Most requests that run in parallel (`max_num_seqs`), in all engines together."""
     trouble: str = ""
     """Why it cannot be judged: its log cannot be read, is empty, or has no vLLM line."""
+
+    @property
+    def fired(self) -> tuple[Finding, ...]:
+        """The same findings with their texts."""
+        return tuple(one.finding for one in self.ranked)
 
     def values(self, ratios: Ratios = "mean") -> dict[str, float]:
         """Return its newest values, ratios 0…1; empty if they do not describe the present."""
@@ -90,7 +95,7 @@ def snapshot_of(
     newest = newest_sample(run, now)
     age = None if newest is None else max(0.0, now - newest)
     limit = monitor.batch_limit(server, run)
-    return ServerSnapshot(server, health, now, age, health.findings, limit, trouble)
+    return ServerSnapshot(server, health, now, age, health.ranked, limit, trouble)
 
 
 def _judged(
@@ -106,7 +111,8 @@ def _judged(
     if since is None:
         return now
     first = since(server, now.time)
-    return replace(now, fired=_fired(reading, server, now.time, first, saved=saved))
+    fired = _fired(reading, server, now.time, first, saved=saved)
+    return replace(now, ranked=tuple(map(RankedFinding.of, fired)))
 
 
 def _fired(

@@ -43,6 +43,8 @@ WITHOUT = "{server} {state}"
 _COLOURS = {CRITICAL: "red", WARNING: "yellow"}
 _ABSENT = "-"
 _TIMES = ("queue_s", "request_s", "per_token_s")
+_TEXTS = ("finding_title", "remedy")
+"""Texts of a finding, made only if a template asks for them."""
 
 
 class FieldError(ValueError):
@@ -67,6 +69,8 @@ def line_of(
     verdicts = worst_first(verdict_of(now, settings) for now in servers)
     ranked = [verdict.now for verdict in verdicts]
     values = _values(ranked)
+    if any(name in (template or "") for name in _TEXTS):
+        values |= _texts(ranked[0])
     if any(name in (template or "") for name in _TIMES):
         values |= _times(ranked[0], settings)
     text = "".join(
@@ -151,7 +155,7 @@ def _template(
     """Return the given template, else one for the known values."""
     if given is not None:
         return given
-    finding = worst_one.fired[0] if worst_one.fired else None
+    finding = worst_one.ranked[0] if worst_one.ranked else None
     texts = finding is not None and finding.severity != "note"
     template = AT_WORK if "generation_tps" in values else WITHOUT
     if values.get("phase"):
@@ -170,7 +174,7 @@ def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
     values: dict[str, str | float] = dict(combined_values(each, ratios="highest"))
     state, known = first.health.state, first.server.known
     run = first.server.run_at(first.time)
-    finding = first.fired[0] if first.fired else None
+    finding = first.ranked[0] if first.ranked else None
     values |= {
         "servers": len(ranked),
         "server": first.server.name,
@@ -181,8 +185,6 @@ def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
         "phase": state.why if state.name == "starting" else "",
         "cause": state.cause if state.name == "dead" else "",
         "finding": finding.word if finding else "",
-        "finding_title": finding.title if finding else "",
-        "remedy": finding.remedy if finding else "",
         "run": run.number,
         "engine": _engine(run.engines),
     }
@@ -192,6 +194,13 @@ def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
         written = datetime.fromtimestamp(youngest.time - age, youngest.server.clock.tz)
         values |= {"age": age, "time": written.isoformat(timespec="seconds")}
     return values
+
+
+def _texts(now: ServerSnapshot) -> dict[str, str]:
+    """Return the texts of a server's worst finding; to make them takes time."""
+    finding = now.ranked[0].finding if now.ranked else None
+    texts = (finding.title, finding.remedy) if finding else ("", "")
+    return dict(zip(_TEXTS, texts, strict=True))
 
 
 def _times(now: ServerSnapshot, settings: Settings) -> dict[str, float]:
