@@ -73,18 +73,13 @@ class Block:
             self.rows = min(self.rows + room, reasons, len(self._reason(MOST_LINES)))
         return self.height - before
 
-    def _ends_above(self) -> bool:
-        """Return whether there is room after the reason to say where the advice stands."""
-        reason = self._reason(self.rows)
-        return bool(reason) and cell_len(reason[-1]) + len(_AS_ABOVE) + 4 < room_in(self.width)
-
     def quote(self, room: int) -> int:
         """Use up to `room` more lines for lines of the log; return those used.
 
         The first one says where the advice stands, if nothing else does.
         """
         before = self.height
-        if self.elsewhere and room and not self._ends_above():
+        if self.elsewhere and room and not self._reason(self.rows):
             self.remedy = [_AS_ABOVE]
             room -= 1
         for text in self.quotes:
@@ -113,7 +108,7 @@ class Block:
         reason = [Text(lead_of(self.width) + text) for text in self._reason(self.rows)]
         for line in reason:
             line.stylize(self.palette["muted"])
-        if self.elsewhere and not self.remedy and self._ends_above():
+        if self.elsewhere and not self.remedy and reason:
             reason[-1].append(f"  {self.arrow}{_AS_ABOVE}", self.palette["note"])
         reason += self._quotes()
         remedy = self._remedy()
@@ -160,7 +155,8 @@ class Block:
     def _reason(self, most: int) -> list[str]:
         if not self.reason or most < 1:
             return []
-        return evenly_wrapped(self.reason, room_in(self.width), most)
+        after = len(_AS_ABOVE) + 4 if self.elsewhere else 0
+        return evenly_wrapped(self.reason, room_in(self.width) - after, most)
 
     def _remedy(self) -> list[Text]:
         drawn = []
