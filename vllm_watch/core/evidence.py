@@ -301,7 +301,7 @@ def _weigh_offline(
     if kinds & _SERVED or run.first_request is not None:
         return
     bar = run.prompts
-    at = None if bar is None else bar.event.written or bar.arrived or bar.newest_stamp
+    at = None if bar is None else bar.unstamped_time
     left = left_offline(kinds)
     if bar is not None and (at is None or at <= now):
         done, total = bar.event.fields.get("done"), bar.event.fields.get("total")

@@ -40,6 +40,14 @@ class KeptEvent:
         return self.event.time is None and self.event.written is None
 
     @property
+    def unstamped_time(self) -> float | None:
+        """When a line without a stamp counts, None if unknown.
+
+        The wrapper's stamp before it says so, else its arrival, else the newest stamp before it.
+        """
+        return self.event.written or self.arrived or self.newest_stamp
+
+    @property
     def size(self) -> int:
         """Characters of text."""
         return len(self.event.text) + sum(map(len, self.lines))

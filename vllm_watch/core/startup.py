@@ -90,7 +90,7 @@ def without_server(run: Run) -> bool:
 def processes_prompts(run: Run, time: float) -> bool:
     """Return whether a run without a server works on its list of prompts by a moment."""
     bar = run.prompts
-    at = None if bar is None else bar.arrived or bar.newest_stamp
+    at = None if bar is None else bar.unstamped_time
     return bar is not None and (at is None or at <= time)
 
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import (
-    clock,
-    duration,
-)
+from vllm_watch.core.figures import clock, duration
 from vllm_watch.health.finding import Finding
 
 

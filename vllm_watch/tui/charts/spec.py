@@ -137,11 +137,15 @@ class ChartSpec:
 
         Of a server that has ended, and of a run beside another one, no value does.
         """
-        return 0.0 if self.over or self.relative else gap_s + LATE * (self.end - self.start)
+        return 0.0 if self.over or self.relative else self._overdue_after(gap_s)
 
     def is_old(self, time: float, gap_s: float) -> bool:
         """Return whether a newest value of this time is old: the next one is overdue."""
-        return self.over or self.end - time > gap_s + LATE * (self.end - self.start)
+        return self.over or self.end - time > self._overdue_after(gap_s)
+
+    def _overdue_after(self, gap_s: float) -> float:
+        """Return the seconds after a value in which the next one is due."""
+        return gap_s + LATE * (self.end - self.start)
 
     def role(self, line: Line, value: float) -> str:
         """Return the palette role of a value's colour: by its height if the chart has heat."""
