@@ -152,7 +152,7 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     server = monitor.apply(Block("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
     monitor.judge()
     worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]
-    assert "from 90 % on, new requests only wait" in worst.detail
+    assert "from 90 % on new requests only wait" in worst.detail
 
 
 def test_errors_are_counted_over_the_window_that_is_configured() -> None:
